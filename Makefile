@@ -1,0 +1,55 @@
+# make            bin/sipd and bin/addsipuser, static and reproducible
+# make run        a server with two users on this machine; see README.md
+# make test       everything a change must pass; make test-deps installs what the tests can use (Debian, root)
+# make check      format, vet, staticcheck, import table, module files
+# make fuzz       every fuzz target for FUZZTIME
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -X main.version=$(VERSION)
+FUZZTIME ?= 10s
+DATA ?= ./data
+
+.PHONY: all build run check test test-deps fuzz e2e clean
+
+all: build
+
+build:
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+run: build
+	@if [ -z "$$(ls -A $(DATA) 2>/dev/null)" ]; then bin/sipd quickstart --data $(DATA) alice bob; else cat $(DATA)/quickstart.txt; fi
+	exec bin/sipd run -D sqlite:$(DATA)/sipd.db
+
+check:
+	@bad=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$bad" ]; then echo "not gofmt-ed:"; echo "$$bad"; exit 1; fi
+	go vet ./...
+	go tool staticcheck ./...
+	go test -count=1 ./internal/archtest
+	go mod tidy -diff
+	go mod verify
+
+# testsum prints a line a package, what failed, and what was skipped; SIPD_TEST_REQUIRE=all makes a skip a failure.
+test: build
+	@go build -o bin/.testsum ./internal/testsum
+	@set +e; go test -race -shuffle=on -timeout 20m -json ./... | bin/.testsum; s=("$${PIPESTATUS[@]}"); exit $$((s[0] | s[1]))
+
+# Real sockets, real phones, both databases; part of make test.
+e2e: build
+	go test -race -count=1 -v ./test/...
+
+test-deps:
+	@[ "$$(id -u)" = 0 ] && [ -f /etc/debian_version ] || { echo "test-deps: run it as root on Debian; elsewhere install: gcc postgresql baresip linphonec sox iproute2" >&2; exit 1; }
+	apt-get update -q
+	DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
+		gcc libc6-dev git iproute2 postgresql baresip-core linphone-cli sox
+
+fuzz:
+	@grep -rlE '^func Fuzz' --include='*_test.go' . | while read -r file; do \
+		grep -oE '^func Fuzz[A-Za-z0-9_]*' "$$file" | sed 's/^func //' | while read -r name; do \
+			echo "$$(dirname "$$file") $$name"; go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" </dev/null; done; done
+
+clean:
+	rm -rf bin

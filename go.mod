@@ -1,0 +1,3 @@
+module sipd
+
+go 1.26

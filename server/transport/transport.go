@@ -1,0 +1,93 @@
+package transport
+
+import (
+	"context"
+	"net/netip"
+)
+
+// Proto is a transport protocol.
+type Proto uint8
+
+// The transports. TLS, WS and WSS are names only until they are built.
+const (
+	UDP Proto = iota
+	TCP
+	TLS
+	WS
+	WSS
+)
+
+// String returns the name as in Via: "UDP".
+func (p Proto) String() string { return [...]string{"UDP", "TCP", "TLS", "WS", "WSS"}[p] }
+
+// Param returns the name as in a URI's transport parameter: "udp".
+func (p Proto) Param() string { return [...]string{"udp", "tcp", "tls", "ws", "wss"}[p] }
+
+// Reliable tells whether the transport itself retransmits (RFC 3261 17).
+func (p Proto) Reliable() bool { return p != UDP }
+
+// ParseProto reads a name as in Via or a transport parameter, any case.
+func ParseProto(b []byte) (Proto, bool) { return 0, false }
+
+// ConnID names a stream connection for the life of the process; 0 is none.
+type ConnID uint64
+
+// Flow is a way to a peer: where a message came from, and where an answer or a request goes.
+type Flow struct {
+	Proto  Proto
+	Conn   ConnID         // the stream connection; 0 when none is meant: one to Remote is reused or opened
+	Local  netip.AddrPort // the own address and port it came to; zero: the transport chooses
+	Remote netip.AddrPort
+}
+
+// Ref names the transaction a sent message belongs to, so that a failure finds it; 0 is none. Opaque here.
+type Ref uint64
+
+// Packet is one message to send. Data belongs to the Out that holds it, until its Flush returns.
+type Packet struct {
+	To   Flow
+	Ref  Ref
+	Data []byte
+}
+
+// Receiver takes what the network brings. Its methods are called by many goroutines at once; what they send they put into
+// out, which the caller flushes afterwards. They must not block.
+type Receiver interface {
+	// Receive takes one message; raw is valid during the call only. A stream hands over whole messages (framed by Content-Length).
+	Receive(out *Out, from Flow, raw []byte)
+	// SendFailed says that a message with this Ref could not be sent: the socket refused it, the connection failed or closed.
+	SendFailed(out *Out, ref Ref, err error)
+	// FlowClosed says that a stream connection is gone.
+	FlowClosed(out *Out, flow Flow)
+}
+
+// Network is the sockets, or in tests the in-memory network of package siptest.
+type Network interface {
+	// Run serves r until ctx ends and all its goroutines have ended.
+	Run(ctx context.Context, r Receiver) error
+	// NewOut returns an empty send queue for one goroutine.
+	NewOut() *Out
+	// Source returns the numeric address and port that a message to remote leaves from: what belongs into Via and
+	// Record-Route. ok is false when no listener of that transport and address family exists.
+	Source(p Proto, remote netip.Addr) (addr netip.AddrPort, ok bool)
+	// Own tells whether addr (port 0: any port) is one of the listeners' addresses.
+	Own(addr netip.AddrPort) bool
+}
+
+// Out is a queue of messages that one goroutine has decided to send: the worker that received a batch, the timers, the
+// committer. Nothing leaves before Flush. It is not safe for concurrent use.
+type Out struct {
+	packets []Packet
+	arena   []byte
+	deliver func(o *Out, packets []Packet)
+}
+
+// NewOut returns a queue whose Flush hands the packets to deliver. deliver reports failures by Receiver.SendFailed,
+// which may queue more packets on o.
+func NewOut(deliver func(o *Out, packets []Packet)) *Out { return &Out{deliver: deliver} }
+
+// Send queues a copy of data for to.
+func (o *Out) Send(to Flow, data []byte, ref Ref) {}
+
+// Flush sends what is queued, in order for each destination, until nothing is left.
+func (o *Out) Flush() {}
