@@ -1,6 +1,7 @@
 package config
 
 import (
+	"log/slog"
 	"net/netip"
 	"time"
 
@@ -22,12 +23,16 @@ type Listen struct {
 	Addr      netip.AddrPort
 }
 
+// String returns the listener as it is written in settings: "udp:[::]:5060".
+func (l Listen) String() string { return l.Transport + ":" + l.Addr.String() }
+
 // Settings is every setting of one server, validated. It never changes; a reload makes a new one.
 type Settings struct {
 	ServerName       string // FQDN or ""
 	ProxyName        string // "": the numeric address of the side the next hop is on
 	Listen           []Listen
-	AdminListen      string
+	ListenDefault    bool   // nobody named a listener: those of an address family the machine lacks are left out
+	AdminListen      string // "off", "ADDR:PORT" or "unix:PATH"
 	AuthMethod       AuthMethod
 	DigestAlgorithms []store.Algorithm // default MD5
 	PrivateKey       [32]byte          // derived from the PrivateKey setting
@@ -47,4 +52,21 @@ type Settings struct {
 	LocalNets        []netip.Prefix
 	PublicAddress    netip.Addr
 	TryStateless     bool
+	Debug            []string // categories of -d: all, sql, net, sdp, misc
+
+	// Values holds what was written, by name in the spelling of the manual, after precedence; several values of one name
+	// in order. Settings that this version does not act on live here alone.
+	Values map[string][]string
+	// Sources tells for each name of Values who wrote it: "server_settings", "sipd.conf:7", "--set".
+	Sources map[string]string
+	// Notes are for the operator: what is accepted and has no effect.
+	Notes []string
+}
+
+// Masked is what stands for a secret in everything people see.
+const Masked = "********"
+
+// LogValue keeps secrets out of logs that are handed a Settings.
+func (s *Settings) LogValue() slog.Value {
+	return slog.StringValue("settings of " + s.ServerName)
 }
