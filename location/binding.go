@@ -1,0 +1,253 @@
+package location
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+	"unsafe"
+
+	"sipd/sipaddr"
+)
+
+// The transports as Binding.Proto counts them: transport.Proto's numbers, which this package may not import.
+const (
+	protoUDP uint8 = iota
+	protoTCP
+	protoTLS
+	protoWS
+	protoWSS
+)
+
+// Time is a moment in Unix nanoseconds, 0 for none: a third of a time.Time, of which a million bindings hold two each.
+type Time int64
+
+// At returns t as a Time; the zero time.Time is 0.
+func At(t time.Time) Time {
+	if t.IsZero() {
+		return 0
+	}
+	return Time(t.UnixNano())
+}
+
+// Time returns t as a time.Time in UTC, the zero one for 0.
+func (t Time) Time() time.Time {
+	if t == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, int64(t)).UTC()
+}
+
+// IsZero tells whether t is none.
+func (t Time) IsZero() bool { return t == 0 }
+
+// After tells whether t is later than u.
+func (t Time) After(u time.Time) bool { return int64(t) > u.UnixNano() }
+
+// Sub returns how much later than u it is.
+func (t Time) Sub(u time.Time) time.Duration { return time.Duration(int64(t) - u.UnixNano()) }
+
+// Binding is one contact of an address-of-record. It never changes once published.
+type Binding struct {
+	ID          int64
+	UserID      int64
+	URI         string // Contact URI as registered
+	DisplayName string // without quotes and escapes
+	CallID      string
+	InstanceID  string // "<urn:uuid:...>" (RFC 5626 4.1), "" if none
+	UserAgent   string
+	Methods     string         // the methods parameter (RFC 3840), without quotes
+	Path        []string       // Path values, first is the first hop
+	Expires     Time           // 0: static
+	Updated     Time           // when it was registered or refreshed last
+	Q           int            // thousandths
+	RegID       int            // 0: none
+	Source      netip.AddrPort // where the REGISTER came from
+	Local       netip.AddrPort // own address it came to
+	Conn        uint64         // transport.ConnID, 0 for UDP, after a restart and when the connection has closed
+	CSeq        uint32
+	Action      uint8 // store.Action
+	Proto       uint8 // transport.Proto it came by
+	ByFlow      bool  // it can be reached by its flow alone (BEHAVIOUR J): Source, Local and, of a stream, Conn
+
+	// Next and NextProto are worked out when the binding is published: where a request for it is sent. Next is invalid when
+	// a name must be resolved first, when the URI is no SIP one, and when Suspended.
+	Next      netip.AddrPort
+	NextProto uint8
+}
+
+// Static tells bindings that an administrator wrote from registered ones.
+func (b *Binding) Static() bool { return b.Expires == 0 }
+
+// Live tells whether b counts at now: static, or not expired.
+func (b *Binding) Live(now time.Time) bool { return b.Expires == 0 || b.Expires.After(now) }
+
+// UseFlow tells whether requests go to Source from Local, in Conn when it is not 0; else they go by URI or Path.
+func (b *Binding) UseFlow() bool { return b.Conn != 0 || b.ByFlow }
+
+// Suspended tells whether b cannot be reached now: it goes by a stream alone, and that is closed.
+func (b *Binding) Suspended() bool { return b.ByFlow && b.Conn == 0 && b.Proto != protoUDP }
+
+// prepare works out Next.
+func (b *Binding) prepare() {
+	b.Next, b.NextProto = netip.AddrPort{}, b.Proto
+	switch {
+	case b.Suspended():
+	case b.UseFlow():
+		b.Next = b.Source
+	case len(b.Path) > 0:
+		b.Next, b.NextProto = numeric(uriOf(b.Path[0])) // RFC 3327 5.4: the first Path value is the next hop.
+	default:
+		b.Next, b.NextProto = numeric(b.URI)
+	}
+}
+
+// uriOf returns the URI of a name-addr or addr-spec.
+func uriOf(value string) string {
+	inQuotes := false
+	for i := 0; i < len(value); i++ {
+		switch c := value[i]; {
+		case inQuotes && c == '\\':
+			i++
+		case c == '"':
+			inQuotes = !inQuotes
+		case !inQuotes && c == '<':
+			uri, _, _ := strings.Cut(value[i+1:], ">")
+			return uri
+		}
+	}
+	uri, _, _ := strings.Cut(value, ";") // Without <> parameters belong to the header (RFC 3261 20).
+	return strings.TrimSpace(uri)
+}
+
+// numeric returns the destination a sip or sips URI names when no look-up is needed (RFC 3263 4.1 and 4.2), else an
+// invalid one.
+func numeric(text string) (netip.AddrPort, uint8) {
+	u, err := parseURI(text)
+	if err != nil || u.Scheme != sipaddr.SIP && u.Scheme != sipaddr.SIPS {
+		return netip.AddrPort{}, protoUDP
+	}
+	addr, ok := u.Addr()
+	if maddr, has := u.Param("maddr"); has { // RFC 3261 19.1.1: maddr overrides the host.
+		var err error
+		addr, err = netip.ParseAddr(strings.Trim(string(maddr), "[]"))
+		ok = err == nil
+	}
+	proto, known := uriProto(&u)
+	if !ok || !known {
+		return netip.AddrPort{}, proto
+	}
+	port := u.Port
+	if !u.HasPort {
+		port = 5060
+		if proto == protoTLS || proto == protoWSS {
+			port = 5061 // RFC 3261 19.1.2
+		}
+	}
+	return netip.AddrPortFrom(addr.Unmap(), port), proto
+}
+
+// uriProto returns the transport for a numeric URI (RFC 3263 4.1): the transport parameter, else UDP for sip and TLS for sips.
+func uriProto(u *sipaddr.URI) (proto uint8, known bool) {
+	sips := u.Scheme == sipaddr.SIPS
+	param, ok := u.Param("transport")
+	if !ok {
+		if sips {
+			return protoTLS, true
+		}
+		return protoUDP, true
+	}
+	switch strings.ToLower(string(param)) {
+	case "udp":
+		return protoUDP, !sips
+	case "tcp":
+		if sips {
+			return protoTLS, true // RFC 3261 26.2.2: sips with transport=tcp is TLS over TCP.
+		}
+		return protoTCP, true
+	case "tls":
+		return protoTLS, true
+	case "ws":
+		if sips {
+			return protoWSS, true // RFC 7118 5.5
+		}
+		return protoWS, true
+	case "wss":
+		return protoWSS, true
+	}
+	return protoUDP, false
+}
+
+// parseURI parses without a copy: sipaddr.Parse only reads its argument and the view dies with the caller.
+func parseURI(text string) (sipaddr.URI, error) {
+	return sipaddr.Parse(unsafe.Slice(unsafe.StringData(text), len(text)))
+}
+
+// sameURI compares contact URIs as RFC 3261 19.1.4 says.
+func sameURI(a, b string) bool {
+	if a == b {
+		return true
+	}
+	u, err := parseURI(a)
+	if err != nil {
+		return false
+	}
+	v, err := parseURI(b)
+	return err == nil && u.Equal(&v)
+}
+
+// order sorts as Bindings promises: q descending, then the newest first, then by id so that the order is total.
+func order(list []*Binding) {
+	slices.SortFunc(list, func(a, b *Binding) int {
+		switch {
+		case a.Q != b.Q:
+			return b.Q - a.Q
+		case a.Updated != b.Updated:
+			if a.Updated > b.Updated {
+				return -1
+			}
+			return 1
+		case a.ID < b.ID:
+			return -1
+		}
+		return 1
+	})
+}
+
+// pack moves all text of b into one string, so that a binding is two or three objects and pins no larger one.
+func (b *Binding) pack() {
+	fields := [...]*string{&b.URI, &b.DisplayName, &b.CallID, &b.InstanceID, &b.UserAgent, &b.Methods}
+	n := 0
+	for _, f := range fields {
+		n += len(*f)
+	}
+	for _, p := range b.Path {
+		n += len(p)
+	}
+	var sb strings.Builder
+	sb.Grow(n)
+	for _, f := range fields {
+		sb.WriteString(*f)
+	}
+	for _, p := range b.Path {
+		sb.WriteString(p)
+	}
+	rest := sb.String()
+	cut := func(f *string) {
+		n := len(*f)
+		*f, rest = rest[:n], rest[n:]
+	}
+	for _, f := range fields {
+		cut(f)
+	}
+	if len(b.Path) == 0 {
+		b.Path = nil
+		return
+	}
+	path := make([]string, len(b.Path)) // The given one may have room to spare, or belong to several bindings of a request.
+	copy(path, b.Path)
+	for i := range path {
+		cut(&path[i])
+	}
+	b.Path = path
+}
