@@ -41,6 +41,9 @@ func (t Time) Time() time.Time {
 // IsZero tells whether t is none.
 func (t Time) IsZero() bool { return t == 0 }
 
+// Before tells whether t is earlier than u.
+func (t Time) Before(u time.Time) bool { return int64(t) < u.UnixNano() }
+
 // After tells whether t is later than u.
 func (t Time) After(u time.Time) bool { return int64(t) > u.UnixNano() }
 
@@ -68,10 +71,10 @@ type Binding struct {
 	CSeq        uint32
 	Action      uint8 // store.Action
 	Proto       uint8 // transport.Proto it came by
-	ByFlow      bool  // it can be reached by its flow alone (BEHAVIOUR J): Source, Local and, of a stream, Conn
+	ByFlow      bool  // requests go to Source from Local, of a stream in Conn, and not to Next (BEHAVIOUR J)
 
-	// Next and NextProto are worked out when the binding is published: where a request for it is sent. Next is invalid when
-	// a name must be resolved first, when the URI is no SIP one, and when Suspended.
+	// Next and NextProto are worked out when the binding is published: where the URI, or the first Path value, leads. Next is
+	// invalid when a name must be resolved first and when it is no SIP URI.
 	Next      netip.AddrPort
 	NextProto uint8
 }
@@ -82,24 +85,36 @@ func (b *Binding) Static() bool { return b.Expires == 0 }
 // Live tells whether b counts at now: static, or not expired.
 func (b *Binding) Live(now time.Time) bool { return b.Expires == 0 || b.Expires.After(now) }
 
-// UseFlow tells whether requests go to Source from Local, in Conn when it is not 0; else they go by URI or Path.
-func (b *Binding) UseFlow() bool { return b.Conn != 0 || b.ByFlow }
-
 // Suspended tells whether b cannot be reached now: it goes by a stream alone, and that is closed.
 func (b *Binding) Suspended() bool { return b.ByFlow && b.Conn == 0 && b.Proto != protoUDP }
 
-// prepare works out Next.
+// prepare works out Next, and whether a binding whose stream is gone can be reached without it.
 func (b *Binding) prepare() {
-	b.Next, b.NextProto = netip.AddrPort{}, b.Proto
-	switch {
-	case b.Suspended():
-	case b.UseFlow():
-		b.Next = b.Source
-	case len(b.Path) > 0:
-		b.Next, b.NextProto = numeric(uriOf(b.Path[0])) // RFC 3327 5.4: the first Path value is the next hop.
-	default:
-		b.Next, b.NextProto = numeric(b.URI)
+	hop := b.URI
+	if len(b.Path) > 0 {
+		hop = uriOf(b.Path[0]) // RFC 3327 5.4: the first Path value is the next hop.
 	}
+	b.Next, b.NextProto = numeric(hop)
+	if b.Suspended() && !b.flowOnly() {
+		b.ByFlow = false
+	}
+}
+
+// flowOnly tells whether nothing but the stream b registered by leads to it: there is no other address, or one that is not
+// where the REGISTER came from, so that a NAT stands between. A proxy of the Path listens where it says.
+func (b *Binding) flowOnly() bool {
+	switch {
+	case !b.Next.IsValid() || b.Proto != protoTCP:
+		return true // Who came by TLS or WebSocket listens nowhere (RFC 5626, RFC 7118 4).
+	case len(b.Path) > 0:
+		return false
+	}
+	u, err := parseURI(b.URI)
+	if err != nil {
+		return true
+	}
+	_, ob := u.Param("ob") // RFC 5626 4.3: the UA wants its flow used.
+	return ob || b.Next.Addr() != b.Source.Addr().Unmap()
 }
 
 // uriOf returns the URI of a name-addr or addr-spec.
