@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 )
 
@@ -17,17 +18,54 @@ const (
 	WSS
 )
 
+const protos = 5
+
+var (
+	viaNames   = [protos]string{"UDP", "TCP", "TLS", "WS", "WSS"}
+	paramNames = [protos]string{"udp", "tcp", "tls", "ws", "wss"}
+)
+
 // String returns the name as in Via: "UDP".
-func (p Proto) String() string { return [...]string{"UDP", "TCP", "TLS", "WS", "WSS"}[p] }
+func (p Proto) String() string {
+	if p >= protos {
+		return "UNKNOWN"
+	}
+	return viaNames[p]
+}
 
 // Param returns the name as in a URI's transport parameter: "udp".
-func (p Proto) Param() string { return [...]string{"udp", "tcp", "tls", "ws", "wss"}[p] }
+func (p Proto) Param() string {
+	if p >= protos {
+		return "unknown"
+	}
+	return paramNames[p]
+}
 
 // Reliable tells whether the transport itself retransmits (RFC 3261 17).
 func (p Proto) Reliable() bool { return p != UDP }
 
 // ParseProto reads a name as in Via or a transport parameter, any case.
-func ParseProto(b []byte) (Proto, bool) { return 0, false }
+func ParseProto(b []byte) (Proto, bool) {
+	for p, name := range paramNames {
+		if len(b) == len(name) && equalLower(b, name) {
+			return Proto(p), true
+		}
+	}
+	return 0, false
+}
+
+// equalLower compares b in any ASCII case with lower; their lengths are equal. Letters only: all names are letters.
+func equalLower(b []byte, lower string) bool {
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			c |= 0x20
+		}
+		if c != lower[i] {
+			return false
+		}
+	}
+	return true
+}
 
 // ConnID names a stream connection for the life of the process; 0 is none.
 type ConnID uint64
@@ -74,20 +112,10 @@ type Network interface {
 	Own(addr netip.AddrPort) bool
 }
 
-// Out is a queue of messages that one goroutine has decided to send: the worker that received a batch, the timers, the
-// committer. Nothing leaves before Flush. It is not safe for concurrent use.
-type Out struct {
-	packets []Packet
-	arena   []byte
-	deliver func(o *Out, packets []Packet)
-}
-
-// NewOut returns a queue whose Flush hands the packets to deliver. deliver reports failures by Receiver.SendFailed,
-// which may queue more packets on o.
-func NewOut(deliver func(o *Out, packets []Packet)) *Out { return &Out{deliver: deliver} }
-
-// Send queues a copy of data for to.
-func (o *Out) Send(to Flow, data []byte, ref Ref) {}
-
-// Flush sends what is queued, in order for each destination, until nothing is left.
-func (o *Out) Flush() {}
+// Why a message could not be sent, besides what the system says.
+var (
+	ErrNoListener = errors.New("transport: no listener of this transport and address family")
+	ErrQueueFull  = errors.New("transport: the peer does not read, its write queue is full")
+	ErrTooMany    = errors.New("transport: too many connections")
+	ErrStopped    = errors.New("transport: not running")
+)

@@ -1,0 +1,186 @@
+package transport
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// conn is a stream connection, from its accept or the decision to dial until its end. One goroutine owns it: it dials
+// when that is needed, reads, and at the end reports what was lost.
+type conn struct {
+	s      *Sockets
+	flow   Flow       // set before the connection is in the table; Local of a dialled one before it is read from
+	source netip.Addr // what it counts against; invalid when it was dialled
+
+	dialling bool // guarded by table.mu
+
+	keep    atomic.Bool
+	lastUse atomic.Int64 // UnixNano of the last byte received or message sent
+
+	mu      sync.Mutex
+	nc      net.Conn // nil while dialling
+	rc      syscall.RawConn
+	cancel  context.CancelFunc // ends the dialling
+	closed  bool               // takes nothing more
+	aborted bool               // to be closed as soon as there is something to close
+	writing bool               // somebody writes (and has try), or waits for the peer to read, or dials: queue
+	try     tryWriter
+	queue   []queued
+	bytes   int // in queue
+}
+
+// queued is a message, or the rest of one, that waits.
+type queued struct {
+	ref  Ref
+	data []byte
+}
+
+func (c *conn) touch() { c.lastUse.Store(time.Now().UnixNano()) }
+
+// write sends data, or queues a copy of it when the peer does not take it at once. It never waits. An error means that
+// this message, and only this, is not sent.
+func (c *conn) write(data []byte, ref Ref) error {
+	c.mu.Lock()
+	switch {
+	case c.closed || c.aborted:
+		c.mu.Unlock()
+		return net.ErrClosed
+	case c.writing:
+		err := c.push(data, ref)
+		c.mu.Unlock()
+		return err
+	}
+	c.writing = true
+	rc := c.rc
+	c.mu.Unlock()
+
+	c.touch()
+	n, err := c.try.write(rc, data)
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err != nil {
+		c.writing = false
+		c.closeLocked()
+		return err
+	}
+	if n < len(data) {
+		// Others may have queued meanwhile: the rest of this goes first. It is accepted whatever the bound says, a message
+		// must not be cut.
+		rest := queued{ref, append([]byte(nil), data[n:]...)}
+		c.queue = append([]queued{rest}, c.queue...)
+		c.bytes += len(rest.data)
+	}
+	c.goOnLocked()
+	return nil
+}
+
+// opened makes the connection usable; the owner calls it.
+func (c *conn) opened(nc net.Conn, rc syscall.RawConn) error {
+	c.touch()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.nc, c.rc, c.cancel = nc, rc, nil
+	if c.aborted {
+		nc.Close()
+		return net.ErrClosed
+	}
+	c.goOnLocked()
+	return nil
+}
+
+// push queues a copy of data.
+func (c *conn) push(data []byte, ref Ref) error {
+	if len(c.queue) >= maxQueueMessages || c.bytes+len(data) > maxQueueBytes {
+		return ErrQueueFull
+	}
+	c.queue = append(c.queue, queued{ref, append([]byte(nil), data...)})
+	c.bytes += len(data)
+	return nil
+}
+
+// goOnLocked ends a write: what is queued gets a goroutine that waits for the peer.
+func (c *conn) goOnLocked() {
+	if len(c.queue) == 0 || c.closed || c.aborted {
+		c.writing = false
+		return
+	}
+	c.writing = true
+	c.s.wg.Go(c.drain) // the owner runs while closed is false, so wg is not yet waited for in vain
+}
+
+// drain writes the queue. Each message has the write limit for itself; a peer that takes none of it is cut off.
+func (c *conn) drain() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(c.queue) > 0 && !c.closed && !c.aborted {
+		data := c.queue[0].data
+		nc := c.nc
+		c.mu.Unlock()
+
+		err := nc.SetWriteDeadline(time.Now().Add(c.s.limits.write))
+		if err == nil {
+			_, err = nc.Write(data)
+		}
+		c.touch()
+
+		c.mu.Lock()
+		if err != nil {
+			c.s.log.Debug("connection closed: peer does not read", "dst", c.flow.Remote, "err", err)
+			c.closeLocked() // the owner reports the queue, this message included
+			break
+		}
+		if len(c.queue) > 0 {
+			c.queue[0] = queued{}
+			c.queue = c.queue[1:]
+			c.bytes -= len(data)
+		}
+	}
+	c.writing = false
+	if len(c.queue) == 0 {
+		c.queue = nil
+	}
+}
+
+// abort closes the connection; its owner notices and ends.
+func (c *conn) abort() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closeLocked()
+}
+
+func (c *conn) closeLocked() {
+	c.aborted = true
+	if c.cancel != nil {
+		c.cancel()
+	}
+	if c.nc != nil {
+		c.nc.Close()
+	}
+}
+
+// finish is the owner's last act: nobody finds the connection any more, and what waited is reported.
+func (c *conn) finish(err error, wasOpen bool) {
+	c.s.table.remove(c)
+	c.mu.Lock()
+	c.closed = true
+	c.closeLocked()
+	lost := c.queue
+	c.queue, c.bytes = nil, 0
+	c.mu.Unlock()
+
+	out := c.s.pool.Get().(*Out)
+	for _, q := range lost {
+		c.s.fail(out, q.ref, err)
+	}
+	if wasOpen {
+		c.s.flowClosed(out, c.flow)
+	}
+	out.Flush()
+	c.s.pool.Put(out)
+}

@@ -1,0 +1,192 @@
+package transport
+
+import (
+	"net/netip"
+	"sync"
+)
+
+// table is all stream connections. Its lock is a leaf: every send looks a connection up.
+type table struct {
+	maxConns  int
+	maxSource int
+	dials     chan struct{} // a place for each connect under way
+
+	mu       sync.RWMutex
+	state    tableState
+	last     ConnID
+	byID     map[ConnID]*conn
+	byRemote map[remoteKey]*conn // RFC 3261 18: indexed by the far end's address, port and transport
+	bySource map[netip.Addr]int  // accepted connections of each source
+	dialling int
+}
+
+type tableState uint8
+
+const (
+	beforeRun tableState = iota
+	inRun
+	afterRun
+)
+
+type remoteKey struct {
+	proto  Proto
+	remote netip.AddrPort
+}
+
+func (t *table) init(maxConns, maxSource int) {
+	t.maxConns, t.maxSource = maxConns, maxSource
+	t.dials = make(chan struct{}, maxDials)
+	t.byID = make(map[ConnID]*conn)
+	t.byRemote = make(map[remoteKey]*conn)
+	t.bySource = make(map[netip.Addr]int)
+}
+
+// start lets connections be made; false when that was so before.
+func (t *table) start() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.state != beforeRun {
+		return false
+	}
+	t.state = inRun
+	return true
+}
+
+// stop ends that and returns the connections left.
+func (t *table) stop() []*conn {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.state = afterRun
+	all := make([]*conn, 0, len(t.byID))
+	for _, c := range t.byID {
+		all = append(all, c)
+	}
+	return all
+}
+
+func (t *table) running() bool {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.state == inRun
+}
+
+func (t *table) stopped() bool {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.state == afterRun
+}
+
+func (t *table) len() int {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return len(t.byID)
+}
+
+func (t *table) byConnID(id ConnID) *conn {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.byID[id]
+}
+
+// find returns the connection a flow means: the one it names while it lives, else one to the same remote; nil if neither is.
+func (t *table) find(to *Flow) *conn {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if to.Conn != 0 {
+		if c := t.byID[to.Conn]; c != nil {
+			return c
+		}
+	}
+	return t.byRemote[remoteKey{to.Proto, to.Remote}]
+}
+
+// accepted adds a connection that a peer opened; run starts its goroutine.
+func (t *table) accepted(c *conn, run func()) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c.source = sourceOf(c.flow.Remote.Addr())
+	switch {
+	case t.state != inRun:
+		return ErrStopped
+	case len(t.byID) >= t.maxConns || t.bySource[c.source] >= t.maxSource:
+		return ErrTooMany
+	}
+	t.bySource[c.source]++
+	t.add(c)
+	run()
+	return nil
+}
+
+// dial adds c, which is to be opened; run starts its goroutine. When another leads to the same remote meanwhile, that one
+// is returned instead: one connect for a remote at a time.
+func (t *table) dial(c *conn, run func()) (*conn, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if other := t.byRemote[remoteKey{c.flow.Proto, c.flow.Remote}]; other != nil {
+		return other, nil
+	}
+	switch {
+	case t.state != inRun:
+		return nil, ErrStopped
+	case len(t.byID) >= t.maxConns || t.dialling >= maxDialling:
+		return nil, ErrTooMany
+	}
+	c.dialling = true
+	t.dialling++
+	t.add(c)
+	run()
+	return c, nil
+}
+
+// add gives c its number. The newest connection to a remote is the one to reuse.
+func (t *table) add(c *conn) {
+	t.last++
+	c.flow.Conn = t.last
+	t.byID[t.last] = c
+	t.byRemote[remoteKey{c.flow.Proto, c.flow.Remote}] = c
+}
+
+// dialled ends c's time among those being opened.
+func (t *table) dialled(c *conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.dialledLocked(c)
+}
+
+func (t *table) dialledLocked(c *conn) {
+	if c.dialling {
+		c.dialling = false
+		t.dialling--
+	}
+}
+
+// remove forgets c, once.
+func (t *table) remove(c *conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.byID[c.flow.Conn] != c {
+		return
+	}
+	delete(t.byID, c.flow.Conn)
+	if key := (remoteKey{c.flow.Proto, c.flow.Remote}); t.byRemote[key] == c {
+		delete(t.byRemote, key)
+	}
+	t.dialledLocked(c)
+	if c.source.IsValid() {
+		if t.bySource[c.source]--; t.bySource[c.source] == 0 {
+			delete(t.bySource, c.source)
+		}
+	}
+}
+
+// sourceOf returns what counts as one source: an IPv4 address or an IPv6 /64, within which a peer has addresses without end.
+func sourceOf(a netip.Addr) netip.Addr {
+	if a.Is4() {
+		return a
+	}
+	p, err := a.WithZone("").Prefix(64)
+	if err != nil {
+		return a
+	}
+	return p.Addr()
+}
