@@ -1,6 +1,8 @@
 package cache
 
 import (
+	"time"
+
 	"sipd/config"
 	"sipd/sipaddr"
 	"sipd/store"
@@ -10,7 +12,14 @@ import (
 // may be receive buffers: nothing keeps them, and no look-up allocates.
 type Snapshot struct {
 	Settings *config.Settings
-	// ...
+	Server   store.Server
+	Seq      int64     // the last change it includes
+	Loaded   time.Time // when its rows were read in full
+
+	values  map[string]string // the rows of server_settings that Settings were made of
+	domains *domains
+	users   *users
+	aliases *aliases
 }
 
 // Domain is what a host name or address stands for.
@@ -22,25 +31,71 @@ type Domain struct {
 
 // Domain finds the domain that host (any case, no brackets, a trailing dot ignored) belongs to: exact and ip rows first, then regex
 // rows by id. Nil: not ours.
-func (s *Snapshot) Domain(host []byte) *Domain { return nil }
+func (s *Snapshot) Domain(host []byte) *Domain { return s.domains.find(host) }
 
 // User finds a user by canonical AOR, nil if there is none. The template default@domain is never found.
-func (s *Snapshot) User(aor []byte) *store.User { return nil }
+func (s *Snapshot) User(aor []byte) *store.User {
+	if r := s.users.byKey(aor); r != nil {
+		return &r.User
+	}
+	return nil
+}
 
 // UserByID finds a user by id.
-func (s *Snapshot) UserByID(id int64) *store.User { return nil }
+func (s *Snapshot) UserByID(id int64) *store.User {
+	if r := s.users.byID(id); r != nil {
+		return &r.User
+	}
+	return nil
+}
+
+// Users is how many users there are, without templates.
+func (s *Snapshot) Users() int { return s.users.n }
 
 // Aliases returns the rows of an alias by priority, nil if there is none.
-func (s *Snapshot) Aliases(aor []byte) []*store.Alias { return nil }
+func (s *Snapshot) Aliases(aor []byte) []*store.Alias { return s.aliases.find(aor) }
 
 // Credential finds the HA1 of an authentication name, nil if there is none.
 func (s *Snapshot) Credential(realm, username []byte, alg store.Algorithm) *store.Credential {
-	return nil
+	return s.users.credential(realm, username, alg)
 }
 
 // Owns tells whether the user may use aor as From: it is his key, or an alias that names him.
 func (s *Snapshot) Owns(u *store.User, aor []byte) bool {
-	return u != nil && string(u.Key) == string(aor)
+	if u == nil {
+		return false
+	}
+	if string(u.Key) == string(aor) {
+		return true
+	}
+	for _, a := range s.aliases.find(aor) {
+		if a.PrimaryUser == u.Key {
+			return true
+		}
+	}
+	return false
+}
+
+// Problem is a row that could not be used.
+type Problem struct {
+	Table string
+	Row   string // its key as people know it
+	Err   error
+}
+
+// Error says which row and why.
+func (p *Problem) Error() string { return p.Table + " " + p.Row + ": " + p.Err.Error() }
+
+// Unwrap returns the reason.
+func (p *Problem) Unwrap() error { return p.Err }
+
+// Build makes a snapshot of tables that lie in memory, for tests and for commands that answer from the database alone.
+// The error joins every row that could not be used; the snapshot has the others.
+func Build(t store.Tables, settings *config.Settings) (*Snapshot, error) {
+	b := newBuilder(nil)
+	t.Feed(b)
+	s := b.snapshot(settings, store.Server{}, 0, time.Time{})
+	return s, joinProblems(b.problems)
 }
 
 var _ sipaddr.AOR
