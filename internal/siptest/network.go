@@ -1,0 +1,350 @@
+package siptest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"sipd/server/transport"
+)
+
+// The reasons why a message is not delivered.
+var (
+	ErrRefused = errors.New("siptest: connection refused")
+	ErrClosed  = errors.New("siptest: connection closed")
+)
+
+// Net is a network in memory with one server on it. It delivers in the sender's goroutine: when a Send has returned, the server
+// has dealt with the message, and what it flushed lies at the hosts. It has no goroutine and no socket, so it can be used
+// in a testing/synctest bubble.
+type Net struct {
+	own []netip.AddrPort
+
+	// Shape, when set, decides the fate of each datagram: one copy is delivered after each delay it returns, none loses
+	// it. Streams are never shaped. Set it before the network is used.
+	Shape func(toServer bool, data []byte) []time.Duration
+
+	mu       sync.Mutex
+	receiver transport.Receiver
+	hosts    map[netip.AddrPort]*Host
+	nobody   Host
+	conns    map[transport.ConnID]*Conn
+	lastConn transport.ConnID
+	log      []Event
+}
+
+var _ transport.Network = (*Net)(nil)
+
+// Event is one message on the wire, for the report of a failed flow.
+type Event struct {
+	At       time.Time
+	From, To netip.AddrPort
+	Proto    transport.Proto
+	Data     []byte
+}
+
+// Arrival is a message that reached a host.
+type Arrival struct {
+	At    time.Time
+	Proto transport.Proto
+	Conn  *Conn          // nil over UDP
+	From  netip.AddrPort // the server's side
+	Data  []byte
+}
+
+// Host is a peer of the server.
+type Host struct {
+	Addr    netip.AddrPort
+	Refuses bool // nothing gets through: every send to it fails at once (an ICMP port unreachable, a refused connection)
+
+	net   *Net
+	inbox []Arrival
+}
+
+// Conn is a stream connection between a host and the server.
+type Conn struct {
+	ID    transport.ConnID
+	host  *Host
+	local netip.AddrPort // the server's side
+	peer  netip.AddrPort // the host's side
+	open  bool
+	pend  []byte // what came and is not a whole message yet
+}
+
+// NewNet returns a network whose server listens on own, by UDP and TCP each.
+func NewNet(own ...netip.AddrPort) *Net {
+	n := &Net{own: own, hosts: map[netip.AddrPort]*Host{}, conns: map[transport.ConnID]*Conn{}}
+	n.nobody.net = n
+	return n
+}
+
+// Host puts a host on the network.
+func (n *Net) Host(addr netip.AddrPort) *Host {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if h := n.hosts[addr]; h != nil {
+		return h
+	}
+	h := &Host{Addr: addr, net: n}
+	n.hosts[addr] = h
+	return h
+}
+
+// Run serves r until ctx ends.
+func (n *Net) Run(ctx context.Context, r transport.Receiver) error {
+	n.mu.Lock()
+	n.receiver = r
+	n.mu.Unlock()
+	<-ctx.Done()
+	n.mu.Lock()
+	n.receiver = nil
+	n.mu.Unlock()
+	return ctx.Err()
+}
+
+// NewOut returns an empty send queue.
+func (n *Net) NewOut() *transport.Out { return transport.NewOut(n.deliver) }
+
+// Source returns the server's address of the family of remote.
+func (n *Net) Source(p transport.Proto, remote netip.Addr) (netip.AddrPort, bool) {
+	for _, a := range n.own {
+		if (p == transport.UDP || p == transport.TCP) && a.Addr().Is4() == remote.Unmap().Is4() {
+			return a, true
+		}
+	}
+	return netip.AddrPort{}, false
+}
+
+// Own tells whether addr is the server's.
+func (n *Net) Own(addr netip.AddrPort) bool {
+	return slices.ContainsFunc(n.own, func(a netip.AddrPort) bool {
+		return a.Addr() == addr.Addr().Unmap() && (addr.Port() == 0 || a.Port() == addr.Port())
+	})
+}
+
+// Log returns every message so far.
+func (n *Net) Log() []Event {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.log)
+}
+
+// deliver takes what the server flushed.
+func (n *Net) deliver(o *transport.Out, packets []transport.Packet) {
+	type failure struct {
+		ref transport.Ref
+		err error
+	}
+	var failed []failure
+	for _, p := range packets {
+		if err := n.toHost(p.To, bytes.Clone(p.Data)); err != nil {
+			failed = append(failed, failure{p.Ref, err})
+		}
+	}
+	n.mu.Lock()
+	r := n.receiver
+	n.mu.Unlock()
+	for _, f := range failed {
+		if r != nil {
+			r.SendFailed(o, f.ref, f.err)
+		}
+	}
+}
+
+// toHost delivers one message of the server.
+func (n *Net) toHost(to transport.Flow, data []byte) error {
+	remote := netip.AddrPortFrom(to.Remote.Addr().Unmap(), to.Remote.Port())
+	local := to.Local
+	if !local.IsValid() {
+		local, _ = n.Source(to.Proto, remote.Addr())
+	}
+	if to.Proto == transport.UDP {
+		n.mu.Lock()
+		h := n.hosts[remote]
+		if h != nil && h.Refuses {
+			n.mu.Unlock()
+			return ErrRefused
+		}
+		n.mu.Unlock()
+		n.shaped(false, data, func(data []byte) { n.put(h, Arrival{Proto: to.Proto, From: local, Data: data}, remote) })
+		return nil
+	}
+	n.mu.Lock()
+	var c *Conn
+	if to.Conn != 0 {
+		c = n.conns[to.Conn]
+	} else {
+		for _, o := range n.conns {
+			if o.open && o.peer == remote && (c == nil || o.ID < c.ID) {
+				c = o
+			}
+		}
+		if h := n.hosts[remote]; c == nil && h != nil && !h.Refuses {
+			c = n.connect(h, local, remote)
+		}
+	}
+	dead := c == nil || !c.open
+	n.mu.Unlock()
+	switch {
+	case dead && to.Conn == 0:
+		return ErrRefused
+	case dead:
+		return ErrClosed
+	}
+	for _, m := range c.frame(data) {
+		n.put(c.host, Arrival{Proto: to.Proto, Conn: c, From: c.local, Data: m}, c.peer)
+	}
+	return nil
+}
+
+// frame adds data to the stream and returns the whole messages in it.
+func (c *Conn) frame(data []byte) (messages [][]byte) {
+	c.pend = append(c.pend, data...)
+	for {
+		n := frameLen(c.pend)
+		if n == 0 {
+			return messages
+		}
+		messages = append(messages, bytes.Clone(c.pend[:n]))
+		c.pend = c.pend[n:]
+	}
+}
+
+// connect opens a connection. n.mu is held.
+func (n *Net) connect(h *Host, local, peer netip.AddrPort) *Conn {
+	n.lastConn++
+	c := &Conn{ID: n.lastConn, host: h, local: local, peer: peer, open: true}
+	n.conns[c.ID] = c
+	return c
+}
+
+// put lays an arrival into the inbox of h, or of nobody when h is nil.
+func (n *Net) put(h *Host, a Arrival, to netip.AddrPort) {
+	a.At = time.Now()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.log = append(n.log, Event{At: a.At, From: a.From, To: to, Proto: a.Proto, Data: a.Data})
+	if h == nil {
+		h = &n.nobody
+	}
+	h.inbox = append(h.inbox, a)
+}
+
+// Nobody is the host that gets what the server sends to addresses without a host.
+func (n *Net) Nobody() *Host { return &n.nobody }
+
+// shaped delivers data as Shape wants it.
+func (n *Net) shaped(toServer bool, data []byte, deliver func([]byte)) {
+	if n.Shape == nil {
+		deliver(data)
+		return
+	}
+	for _, d := range n.Shape(toServer, data) {
+		if d <= 0 {
+			deliver(data)
+		} else {
+			time.AfterFunc(d, func() { deliver(bytes.Clone(data)) })
+		}
+	}
+}
+
+// Take returns what arrived at h since the last call.
+func (h *Host) Take() []Arrival {
+	h.net.mu.Lock()
+	defer h.net.mu.Unlock()
+	in := h.inbox
+	h.inbox = nil
+	return in
+}
+
+// Send sends a datagram from h to the server's address of its family.
+func (h *Host) Send(data []byte) error {
+	local, ok := h.net.Source(transport.UDP, h.Addr.Addr())
+	if !ok {
+		return fmt.Errorf("siptest: the server has no address of the family of %v", h.Addr)
+	}
+	h.net.mu.Lock()
+	h.net.log = append(h.net.log, Event{At: time.Now(), From: h.Addr, To: local, Data: bytes.Clone(data)})
+	h.net.mu.Unlock()
+	h.net.shaped(true, data, func(data []byte) {
+		h.net.receive(transport.Flow{Local: local, Remote: h.Addr}, data)
+	})
+	return nil
+}
+
+// firstPort is where the ports of connections that hosts open begin.
+const firstPort = 40000
+
+// Dial opens a connection from h to the server.
+func (h *Host) Dial() (*Conn, error) {
+	local, ok := h.net.Source(transport.TCP, h.Addr.Addr())
+	if !ok {
+		return nil, fmt.Errorf("siptest: the server has no address of the family of %v", h.Addr)
+	}
+	h.net.mu.Lock()
+	defer h.net.mu.Unlock()
+	return h.net.connect(h, local, netip.AddrPortFrom(h.Addr.Addr(), firstPort+uint16(h.net.lastConn))), nil
+}
+
+// Open tells whether the connection is.
+func (c *Conn) Open() bool {
+	c.host.net.mu.Lock()
+	defer c.host.net.mu.Unlock()
+	return c.open
+}
+
+// Send sends one whole message from the host to the server.
+func (c *Conn) Send(data []byte) error {
+	n := c.host.net
+	n.mu.Lock()
+	if !c.open {
+		n.mu.Unlock()
+		return ErrClosed
+	}
+	n.log = append(n.log, Event{At: time.Now(), From: c.peer, To: c.local, Proto: transport.TCP, Data: bytes.Clone(data)})
+	n.mu.Unlock()
+	n.receive(c.flow(), data)
+	return nil
+}
+
+// flow is the connection as the server sees it.
+func (c *Conn) flow() transport.Flow {
+	return transport.Flow{Proto: transport.TCP, Conn: c.ID, Local: c.local, Remote: c.peer}
+}
+
+// Close closes the connection from the host's side.
+func (c *Conn) Close() {
+	n := c.host.net
+	n.mu.Lock()
+	was := c.open
+	c.open = false
+	r := n.receiver
+	n.mu.Unlock()
+	if was && r != nil {
+		out := n.NewOut()
+		r.FlowClosed(out, c.flow())
+		out.Flush()
+	}
+}
+
+// receive hands a message to the server in a buffer that is spoilt afterwards: who keeps a part of it is found out.
+func (n *Net) receive(from transport.Flow, data []byte) {
+	n.mu.Lock()
+	r := n.receiver
+	n.mu.Unlock()
+	if r == nil {
+		return
+	}
+	buf := bytes.Clone(data)
+	out := n.NewOut()
+	r.Receive(out, from, buf)
+	for i := range buf {
+		buf[i] = '#'
+	}
+	out.Flush()
+}
