@@ -20,6 +20,7 @@ type Value struct {
 	Name   string
 	Args   []string // the words of a line of sipd.conf, unquoted; one text from everywhere else
 	Source string   // who wrote it: "server_settings", "/etc/sipd/sipd.conf:7", "--set"
+	Weak   bool     // nobody wrote it: a default that stands below every source
 }
 
 // Error is a setting that cannot stand. The text says what, where, and what to write instead.
@@ -59,7 +60,7 @@ func New(db map[string]string, overrides map[string][]string) (*Settings, error)
 func Build(sources ...[]Value) (*Settings, error) {
 	var errs []error
 	chosen := map[string][]Value{} // by the manual's spelling
-	for _, source := range sources {
+	for _, source := range weakFirst(sources) {
 		mentioned := map[string]bool{}
 		for _, v := range source {
 			s := lookup(v.Name)
@@ -109,6 +110,23 @@ func Build(sources ...[]Value) (*Settings, error) {
 		return nil, err
 	}
 	return &b.Settings, nil
+}
+
+// weakFirst moves the weak values of all sources into one that stands before them.
+func weakFirst(sources [][]Value) [][]Value {
+	ordered := [][]Value{nil}
+	for _, source := range sources {
+		var rest []Value
+		for _, v := range source {
+			if v.Weak {
+				ordered[0] = append(ordered[0], v)
+			} else {
+				rest = append(rest, v)
+			}
+		}
+		ordered = append(ordered, rest)
+	}
+	return ordered
 }
 
 // duration is a value of seconds and whether somebody wrote it.

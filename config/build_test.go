@@ -205,8 +205,12 @@ func TestAllMistakesAtOnce(t *testing.T) {
 
 func TestPrecedence(t *testing.T) {
 	db := Map("server_settings", map[string]string{"Listen": "udp:127.0.0.1:1", "TimeOut": "10", "MaxContacts": "3"})
-	file := []Value{{"Listen", []string{"udp:127.0.0.1:2"}, "f:1"}, {"Listen", []string{"udp:127.0.0.1:3"}, "f:2"}, {"TimeOut", []string{"20"}, "f:3"}}
-	s, err := Build(set("DefaultReg", "redirect"), db, file, set("TimeOut", "30", "TimeOut", "40"))
+	file := []Value{
+		{Name: "Listen", Args: []string{"udp:127.0.0.1:2"}, Source: "f:1"}, {Name: "Listen", Args: []string{"udp:127.0.0.1:3"}, Source: "f:2"},
+		{Name: "TimeOut", Args: []string{"20"}, Source: "f:3"}, {Name: "DefaultReg", Args: []string{"redirect"}, Weak: true},
+		{Name: "MaxContacts", Args: []string{"5"}, Weak: true},
+	}
+	s, err := Build(db, file, set("TimeOut", "30", "TimeOut", "40"))
 	if err != nil {
 		t.Fatal(err)
 	}

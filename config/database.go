@@ -148,19 +148,20 @@ type Place struct {
 	File     *File  // nil when a URL was given
 }
 
-// Values returns what the place says beside the database: weak is for what stands below server_settings, strong above.
-func (p Place) Values() (weak, strong []Value) {
+// Values returns what the place says beside the database: a source that stands above server_settings.
+func (p Place) Values() []Value {
+	var values []Value
 	if p.Database.Refresh > 0 {
 		seconds := strconv.Itoa(int(p.Database.Refresh / time.Second))
-		strong = append(strong, Value{Name: "Refresh", Args: []string{seconds}, Source: "REFRESH of the database URL"})
+		values = append(values, Value{Name: "Refresh", Args: []string{seconds}, Source: "REFRESH of the database URL"})
 	}
 	if p.File == nil || !p.File.Classic {
-		return nil, strong
+		return values
 	}
-	// A sipd.conf starts from the classic's defaults where they differ from today's: contacts without an action were
+	// A sipd.conf starts from the classic's default where it differs from today's: contacts without an action were
 	// redirected to, new installations proxy.
-	weak = []Value{{Name: "DefaultReg", Args: []string{"redirect"}, Source: p.File.Name + " (default of a sipd.conf)"}}
-	return weak, append(strong, p.File.Values...)
+	values = append(values, Value{Name: "DefaultReg", Args: []string{"redirect"}, Source: p.File.Name + " (default of a sipd.conf)", Weak: true})
+	return append(values, p.File.Values...)
 }
 
 // Locate finds the database: -D or SIPD_DB, else the file of -f, else a file below /etc. Errors say what to write.

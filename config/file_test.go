@@ -18,18 +18,18 @@ func TestClassicExample(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []Value{
-		{"ServerRoot", []string{"."}, "testdata/classic.conf:1"},
-		{"ServerName", []string{"cs.columbia.edu"}, "testdata/classic.conf:2"},
-		{"Domain", []string{"cs.columbia.edu"}, "testdata/classic.conf:3"},
-		{"Expires", []string{"7200"}, "testdata/classic.conf:4"},
-		{"LogCondition", []string{"INVITE,200"}, "testdata/classic.conf:5"},
-		{"RequestLog", []string{"|/usr/local/bin/charging", "%t %u"}, "testdata/classic.conf:6"},
-		{"RequestLog", []string{"@user.info", "%t %{From}i"}, "testdata/classic.conf:7"},
-		{"RequestLog", []string{"sql://admin:secret@db.example.com/sip"}, "testdata/classic.conf:8"},
-		{"ErrorLog", []string{"logs/syslog"}, "testdata/classic.conf:9"},
-		{"User", []string{"root"}, "testdata/classic.conf:10"},
-		{"DisplayAmbiguous", []string{"true"}, "testdata/classic.conf:11"},
-		{"UserConfig", []string{"sql://admin:secret@db.example.com/sip"}, "testdata/classic.conf:12"},
+		{Name: "ServerRoot", Args: []string{"."}, Source: "testdata/classic.conf:1"},
+		{Name: "ServerName", Args: []string{"cs.columbia.edu"}, Source: "testdata/classic.conf:2"},
+		{Name: "Domain", Args: []string{"cs.columbia.edu"}, Source: "testdata/classic.conf:3"},
+		{Name: "Expires", Args: []string{"7200"}, Source: "testdata/classic.conf:4"},
+		{Name: "LogCondition", Args: []string{"INVITE,200"}, Source: "testdata/classic.conf:5"},
+		{Name: "RequestLog", Args: []string{"|/usr/local/bin/charging", "%t %u"}, Source: "testdata/classic.conf:6"},
+		{Name: "RequestLog", Args: []string{"@user.info", "%t %{From}i"}, Source: "testdata/classic.conf:7"},
+		{Name: "RequestLog", Args: []string{"sql://admin:secret@db.example.com/sip"}, Source: "testdata/classic.conf:8"},
+		{Name: "ErrorLog", Args: []string{"logs/syslog"}, Source: "testdata/classic.conf:9"},
+		{Name: "User", Args: []string{"root"}, Source: "testdata/classic.conf:10"},
+		{Name: "DisplayAmbiguous", Args: []string{"true"}, Source: "testdata/classic.conf:11"},
+		{Name: "UserConfig", Args: []string{"sql://admin:secret@db.example.com/sip"}, Source: "testdata/classic.conf:12"},
 	}
 	if !reflect.DeepEqual(f.Values, want) {
 		t.Errorf("got %v\nwant %v", f.Values, want)
@@ -37,8 +37,7 @@ func TestClassicExample(t *testing.T) {
 	if f.Root != "." || f.Database != "sql://admin:secret@db.example.com/sip" || !f.Classic {
 		t.Errorf("got root %q, database %q, classic %v", f.Root, f.Database, f.Classic)
 	}
-	weak, strong := Place{File: f}.Values()
-	s, err := Build(weak, nil, strong)
+	s, err := Build(nil, Place{File: f}.Values())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,8 +207,8 @@ func TestLocate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, strong := p.Values(); len(strong) != 1 || strong[0].Name != "Refresh" || strong[0].Args[0] != "60" {
-		t.Errorf("got %v, want Refresh 60", strong)
+	if v := p.Values(); len(v) != 1 || v[0].Name != "Refresh" || v[0].Args[0] != "60" {
+		t.Errorf("got %v, want Refresh 60", v)
 	}
 }
 
