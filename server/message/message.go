@@ -6,209 +6,150 @@ import (
 	"sipd/sipaddr"
 )
 
-// Limits of what is taken from outside.
-const (
-	MaxMessage = 65535 // bytes of a whole message: the largest UDP datagram
-	MaxHeaders = 256   // header lines
-	MaxVias    = 70    // Via values: Max-Forwards starts at 70
-)
-
-// Method is a request method sipd knows by number; any other token is Unknown and passes by its text.
-type Method uint8
-
-// The methods.
-const (
-	Unknown Method = iota
-	INVITE
-	ACK
-	BYE
-	CANCEL
-	OPTIONS
-	REGISTER
-	MESSAGE
-	SUBSCRIBE
-	NOTIFY
-	PUBLISH
-	INFO
-	PRACK
-	UPDATE
-	REFER
-)
-
-// HeaderID names a header field sipd looks at; compact forms have the id of the long one.
-type HeaderID uint8
-
-// The header fields.
-const (
-	OtherHeader HeaderID = iota
-	Via
-	From
-	To
-	CallID
-	CSeq
-	MaxForwards
-	Contact
-	Route
-	RecordRoute
-	ContentLength
-	ContentType
-	Expires
-	MinExpires
-	Require
-	ProxyRequire
-	Supported
-	Authorization
-	ProxyAuthorization
-	WWWAuthenticate
-	ProxyAuthenticate
-	Path
-	Timestamp
-	UserAgent
-	MaxBreadth
-	Reason
-	Date
-	Event
-	ContentEncoding
-	Accept
-	Allow
-	Warning
-	RetryAfter
-	Unsupported
-	numHeaders
-)
-
-// Header is one header line of a message, as offsets into its bytes.
-type Header struct {
-	ID       HeaderID
-	Start    uint32 // of the name
-	NameEnd  uint32
-	ValStart uint32 // first byte of the value, leading white space skipped
-	ValEnd   uint32 // after the last byte of the value, trailing white space skipped; folds stay inside
-	End      uint32 // after the line's (and its folded lines') CRLF
-	next     int16  // index of the next header of the same ID, -1 at the end
-}
-
 // Message is an index over the bytes of one SIP message. The zero value is ready for Index; a Message is used again and
 // again without allocation once its header slice has grown. It holds no copy: raw must stay unchanged while it is used.
 type Message struct {
 	Source netip.AddrPort // where it came from; when set, responses and forwarded requests carry received and rport (RFC 3581)
-	// ...
+
+	raw     []byte
+	own     []byte // the buffer of Copy
+	headers []Header
+	facts
+
+	views    uint8 // which of the following are made
+	uriView  sipaddr.URI
+	top      ViaValue
+	fromView Address
+	toView   Address
 }
 
-// Index reads raw, one message of a datagram or one framed by Frame. The error is a *Malformed.
-func (m *Message) Index(raw []byte) error { return nil }
+// The views that are made on first use.
+const (
+	viewURI = 1 << iota
+	viewTop
+	viewFrom
+	viewTo
+)
+
+// facts are what Index found, without pointers.
+type facts struct {
+	first, last   [numHeaders]int16 // first and last header line of an id, counted from 1; 0 is none
+	methodText    span
+	uriText       span
+	callID        span
+	body          span
+	headEnd       uint16 // where the empty line starts
+	status        uint16
+	maxForwards   int16 // -1 when missing
+	method        Method
+	request       bool
+	cseq          uint32
+	contentLength int32 // -1 when missing
+	uri           sipaddr.Parts
+	via           viaParts
+	from, to      addressParts
+}
 
 // Malformed says why a message is not taken.
 type Malformed struct {
-	Status int    // what RFC 3261 asks to answer (400, 505, ...); 0: drop silently (a response, or too broken to be answered)
+	Status int    // what RFC 3261 asks to answer (400, 505, ...); 0: drop silently (a response, an ACK, or too broken to be answered)
 	What   string // for the reason phrase and the log: "CSeq is not a number"
 }
 
+// Error returns What.
 func (e *Malformed) Error() string { return e.What }
 
-// Frame finds the end of the first message on a stream. n is its length; 0 with nil error: more bytes are needed.
-// skip counts leading CRLF bytes (keepalives) to drop before it. The error means the stream cannot be resynchronised.
-func Frame(buf []byte) (skip, n int, err error) { return 0, 0, nil }
-
-// Copy makes m an independent copy of src, in m's own buffer, which it reuses.
-func (m *Message) Copy(src *Message) {}
-
-// Release drops the buffer kept by Copy.
-func (m *Message) Release() {}
-
 // Raw returns the indexed bytes (without what lies behind the body).
-func (m *Message) Raw() []byte { return nil }
+func (m *Message) Raw() []byte { return m.raw }
 
 // IsRequest tells requests from responses.
-func (m *Message) IsRequest() bool { return false }
+func (m *Message) IsRequest() bool { return m.request }
 
 // Method returns the method of a request; of a response the one in CSeq.
-func (m *Message) Method() Method { return 0 }
+func (m *Message) Method() Method { return m.method }
 
 // MethodText returns it as written.
-func (m *Message) MethodText() []byte { return nil }
+func (m *Message) MethodText() []byte { return m.methodText.of(m.raw) }
 
 // RequestURI returns the parsed Request-URI of a request.
-func (m *Message) RequestURI() *sipaddr.URI { return nil }
+func (m *Message) RequestURI() *sipaddr.URI {
+	if m.views&viewURI == 0 {
+		m.views |= viewURI
+		m.uriView = m.uri.URI(m.uriText.of(m.raw))
+	}
+	return &m.uriView
+}
 
 // Status returns the status code of a response, 0 for a request.
-func (m *Message) Status() int { return 0 }
+func (m *Message) Status() int { return int(m.facts.status) }
 
 // CallID returns the Call-ID as written.
-func (m *Message) CallID() []byte { return nil }
+func (m *Message) CallID() []byte { return m.callID.of(m.raw) }
 
 // CSeq returns the sequence number.
-func (m *Message) CSeq() uint32 { return 0 }
+func (m *Message) CSeq() uint32 { return m.cseq }
 
 // Body returns the body, as long as Content-Length says.
-func (m *Message) Body() []byte { return nil }
+func (m *Message) Body() []byte { return m.body.of(m.raw) }
 
 // Has tells whether a header of this id is there.
-func (m *Message) Has(id HeaderID) bool { return false }
+func (m *Message) Has(id HeaderID) bool { return id < numHeaders && m.first[id] != 0 }
 
 // Value returns the value of the first header of this id, nil if there is none.
-func (m *Message) Value(id HeaderID) []byte { return nil }
+func (m *Message) Value(id HeaderID) []byte {
+	h, ok := m.First(id)
+	if !ok {
+		return nil
+	}
+	return m.HeaderValue(h)
+}
 
 // Headers returns all header lines in order.
-func (m *Message) Headers() []Header { return nil }
-
-// Values walks the comma-separated values of all headers of this id, in order. Commas in quotes and in <> do not separate.
-func (m *Message) Values(id HeaderID) Values { return Values{} }
-
-// Values is the walk that Message.Values starts.
-type Values struct {
-	m *Message
-	// ...
-}
-
-// Next returns the next value; ok is false at the end. text has no surrounding white space.
-func (v *Values) Next() (text []byte, ok bool) { return nil, false }
-
-// ViaValue is one parsed Via value; slices point into the message.
-type ViaValue struct {
-	Transport []byte // "UDP"
-	Host      []byte // of sent-by, IPv6 without brackets
-	Port      uint16 // of sent-by, 0 when none
-	Branch    []byte
-	Received  []byte
-	HasRport  bool
-	Rport     uint16 // 0 when empty
-	Maddr     []byte
-	TTL       []byte
-	Text      []byte // the whole value
-}
-
-// Top returns the topmost Via, parsed by Index.
-func (m *Message) Top() *ViaValue { return nil }
-
-// Vias calls f for every Via value from the top until it returns false.
-func (m *Message) Vias(f func(v *ViaValue) bool) {}
-
-// Address is a name-addr or addr-spec with its parameters: From, To, Contact, Route, Record-Route, Path.
-type Address struct {
-	Display []byte // as written, quotes kept; may be empty
-	URI     sipaddr.URI
-	Params  []byte // header parameters from the first ';' on, may be empty
-	Text    []byte // the whole value
-}
-
-// ParseAddress parses one value. Without <> the parameters belong to the header (RFC 3261 20).
-func ParseAddress(text []byte) (Address, error) { return Address{}, nil }
-
-// Param returns the header parameter name (any case), unquoted when it is a quoted string without escapes.
-func (a *Address) Param(name string) (value []byte, ok bool) { return nil, false }
-
-// FromAddress and ToAddress return From and To as Index parsed them.
-func (m *Message) FromAddress() *Address { return nil }
-func (m *Message) ToAddress() *Address   { return nil }
-
-// FromTag and ToTag return the tags, nil if there is none.
-func (m *Message) FromTag() []byte { return nil }
-func (m *Message) ToTag() []byte   { return nil }
+func (m *Message) Headers() []Header { return m.headers }
 
 // MaxForwards returns Max-Forwards, ok false when the header is missing.
-func (m *Message) MaxForwards() (n int, ok bool) { return 0, false }
+func (m *Message) MaxForwards() (n int, ok bool) {
+	return max(int(m.maxForwards), 0), m.maxForwards >= 0 && m.request
+}
 
 // Seconds reads the delta-seconds of a header such as Expires; ok false when it is missing or not a number.
 // A number beyond 2^31-1 is 2^31-1 (RFC 3261 20.19).
-func (m *Message) Seconds(id HeaderID) (n int, ok bool) { return 0, false }
+func (m *Message) Seconds(id HeaderID) (n int, ok bool) {
+	h, ok := m.First(id)
+	if !ok {
+		return 0, false
+	}
+	// Retry-After and Min-Expires may have a comment or parameters behind the number (20.33).
+	b, i := m.raw[:h.ValEnd], int(h.ValStart)
+	for i < len(b) && b[i]-'0' <= 9 {
+		i++
+	}
+	if rest := skipLWS(b, i, len(b)); rest < len(b) && (id != RetryAfter || b[rest] != ';' && b[rest] != '(') {
+		return 0, false
+	}
+	if n, ok = number(b[h.ValStart:i]); !ok {
+		return 0, false
+	}
+	return min(n, maxSeconds), true
+}
+
+// Copy makes m an independent copy of src, in m's own buffer, which it reuses.
+func (m *Message) Copy(src *Message) {
+	if m == src {
+		m.own = append(m.own[:0], m.raw...)
+	} else {
+		m.own = append(m.own[:0], src.raw...)
+		m.headers = append(m.headers[:0], src.headers...)
+		m.facts = src.facts
+		m.Source = src.Source
+	}
+	m.raw = m.own
+	m.dropViews()
+}
+
+// Release drops the buffer kept by Copy, and the index over it: m is empty afterwards, and what was sliced from it must
+// not be used any more.
+func (m *Message) Release() { *m = Message{} }
+
+// dropViews forgets the views, which point into bytes that m no longer speaks of.
+func (m *Message) dropViews() { m.views = 0 }

@@ -1,5 +1,12 @@
 package message
 
+import (
+	"bytes"
+	"strconv"
+
+	"sipd/server/sipstatus"
+)
+
 // Field is a header line to add to a message sipd builds.
 type Field struct {
 	Name  string
@@ -9,13 +16,115 @@ type Field struct {
 // AppendResponse writes a response to req behind dst (RFC 3261 8.2.6): all Vias (the topmost with received and rport),
 // From, To with toTag added when it has none and toTag is not empty, Call-ID, CSeq, Timestamp for a 100, Record-Route
 // for a dialog-making 1xx (not 100) or 2xx, then fields, Content-Length and body. reason "" takes the standard phrase.
+// Of a malformed request it copies what is there.
 func AppendResponse(dst []byte, req *Message, code int, reason string, toTag []byte, fields []Field, body []byte) []byte {
+	if reason == "" {
+		reason = sipstatus.Reason(code)
+	}
+	dst = append(dst, "SIP/2.0 "...)
+	dst = strconv.AppendUint(dst, uint64(code), 10)
+	dst = append(dst, ' ')
+	dst = appendText(dst, reason)
+	dst = append(dst, '\r', '\n')
+	dst = appendVias(dst, req)
+	if makesDialog(req.method) && code > 100 && code < 300 {
+		dst = appendLines(dst, req, RecordRoute) // RFC 3261 12.1.1
+	}
+	dst = appendFirst(dst, req, From)
+	if h, ok := req.First(To); ok {
+		dst = append(dst, req.raw[h.Start:h.ValEnd]...)
+		if len(toTag) > 0 && req.to.tag.empty() {
+			dst = append(dst, ";tag="...)
+			dst = append(dst, toTag...)
+		}
+		dst = append(dst, '\r', '\n')
+	}
+	dst = appendFirst(dst, req, CallID)
+	dst = appendFirst(dst, req, CSeq)
+	if code == 100 {
+		dst = appendFirst(dst, req, Timestamp) // RFC 3261 8.2.6.1
+	}
+	for _, f := range fields {
+		dst = appendField(dst, f.Name, f.Value)
+	}
+	return appendBody(dst, body)
+}
+
+// makesDialog names the methods whose responses carry Record-Route (RFC 3261 12.1, RFC 6665 4.4, RFC 3515 2.4.6).
+func makesDialog(method Method) bool {
+	return method == INVITE || method == SUBSCRIBE || method == REFER
+}
+
+// appendVias copies the Via lines of a request, the topmost value with received and rport.
+func appendVias(dst []byte, req *Message) []byte {
+	n := int(req.first[Via]) - 1
+	if n < 0 {
+		return dst
+	}
+	if req.via.usable && req.Source.IsValid() {
+		var t sourceText
+		t.fill(req)
+		h := req.headers[n]
+		at := int(h.Start)
+		for _, e := range t.edits {
+			if e.text.empty() {
+				continue
+			}
+			dst = append(dst, req.raw[at:e.at.start]...)
+			dst = append(dst, e.text.of(t.buf[:])...)
+			at = int(e.at.end)
+		}
+		dst = append(dst, req.raw[at:h.End]...)
+		n = int(h.next)
+	}
+	for ; n >= 0; n = int(req.headers[n].next) {
+		dst = append(dst, req.raw[req.headers[n].Start:req.headers[n].End]...)
+	}
 	return dst
 }
 
-// AppendAck writes the ACK for a non-2xx final response resp to the INVITE whose sent bytes are invite (17.1.1.3):
-// same Request-URI, topmost Via, From, Call-ID, Route, CSeq number; To of resp; Max-Forwards 70.
-func AppendAck(dst []byte, invite, resp *Message) []byte { return dst }
+// appendLines copies all lines of a header.
+func appendLines(dst []byte, m *Message, id HeaderID) []byte {
+	for n := int(m.first[id]) - 1; n >= 0; n = int(m.headers[n].next) {
+		dst = append(dst, m.raw[m.headers[n].Start:m.headers[n].End]...)
+	}
+	return dst
+}
 
-// AppendCancel writes the CANCEL for the INVITE whose sent bytes are invite (9.1). fields are added, e.g. Reason (RFC 3326).
-func AppendCancel(dst []byte, invite *Message, fields []Field) []byte { return dst }
+// appendFirst copies the first line of a header.
+func appendFirst(dst []byte, m *Message, id HeaderID) []byte {
+	h, ok := m.First(id)
+	if !ok {
+		return dst
+	}
+	return append(dst, m.raw[h.Start:h.End]...)
+}
+
+// appendField writes a header line.
+func appendField(dst []byte, name string, value []byte) []byte {
+	dst = append(dst, name...)
+	dst = append(dst, ':', ' ')
+	dst = appendText(dst, value)
+	return append(dst, '\r', '\n')
+}
+
+// appendText writes text that ends up in one line: line ends become spaces, so that no value can start a header of its
+// own (a folded value keeps its meaning, RFC 3261 7.3.1).
+func appendText[T string | []byte](dst []byte, text T) []byte {
+	start := len(dst)
+	dst = append(dst, text...)
+	for _, c := range [...]byte{'\r', '\n'} {
+		for i := bytes.IndexByte(dst[start:], c); i >= 0; i = bytes.IndexByte(dst[start:], c) {
+			dst[start+i] = ' '
+		}
+	}
+	return dst
+}
+
+// appendBody writes Content-Length, the empty line and the body.
+func appendBody(dst, body []byte) []byte {
+	dst = append(dst, "Content-Length: "...)
+	dst = strconv.AppendUint(dst, uint64(len(body)), 10)
+	dst = append(dst, "\r\n\r\n"...)
+	return append(dst, body...)
+}

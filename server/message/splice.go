@@ -1,53 +1,252 @@
 package message
 
+import "strconv"
+
 // Splice writes a changed copy of a message: it copies what is not touched byte for byte. Edits may be asked for in any
-// order, each at most once a place. The zero value is ready for Reset; reused without allocation. Edits keep the slices
-// they are given until Append.
+// order, each at most once a place; of headers pushed at the same place the last comes first, and of headers added the
+// first. The zero value is ready for Reset; reused without allocation. Edits keep the slices they are given until Append.
 type Splice struct {
-	// ...
+	m         *Message
+	edits     []edit // in the order of their places
+	added     []Field
+	popRoutes int
+	popLast   bool
+	source    sourceText
+	digits    [24]byte // Max-Forwards, then Content-Length
+}
+
+// edit replaces the bytes from start to end, which are equal for an insertion, by name and value.
+type edit struct {
+	start, end uint32
+	line       bool // a whole line: name, ": ", value, CRLF
+	below      bool // an insertion that goes below others at its place
+	name       string
+	value      []byte
 }
 
 // Reset starts a new copy of m without edits. When m is a request with a Source, received and rport are already among
 // the edits (RFC 3261 18.2.1, RFC 3581 4).
-func (s *Splice) Reset(m *Message) {}
+func (s *Splice) Reset(m *Message) {
+	s.m = m
+	clear(s.edits) // they hold slices of other messages
+	clear(s.added)
+	s.edits, s.added = s.edits[:0], s.added[:0]
+	s.popRoutes, s.popLast = 0, false
+	if !m.request || !m.via.usable || !m.Source.IsValid() {
+		return
+	}
+	s.source.fill(m)
+	for i := range s.source.edits {
+		e := &s.source.edits[i]
+		if !e.text.empty() {
+			s.put(edit{start: uint32(e.at.start), end: uint32(e.at.end), below: true, value: e.text.of(s.source.buf[:])})
+		}
+	}
+}
+
+// put files e behind the edits that start before it. At one place insertions go before replacements, and of two
+// insertions the later one goes first, unless it is to be below.
+func (s *Splice) put(e edit) {
+	s.edits = append(s.edits, e)
+	i := len(s.edits) - 1
+	for ; i > 0; i-- {
+		p := &s.edits[i-1]
+		insertBefore := p.start == e.start && e.start == e.end && (!e.below || p.start != p.end)
+		if p.start <= e.start && !insertBefore {
+			break
+		}
+		s.edits[i] = *p
+	}
+	s.edits[i] = e
+}
+
+func (s *Splice) insertLine(at uint32, name string, value []byte) {
+	s.put(edit{start: at, end: at, line: true, name: name, value: value})
+}
 
 // RequestURI replaces the Request-URI.
-func (s *Splice) RequestURI(uri []byte) {}
+func (s *Splice) RequestURI(uri []byte) {
+	if s.m.request {
+		s.put(edit{start: uint32(s.m.uriText.start), end: uint32(s.m.uriText.end), value: uri})
+	}
+}
+
+// top returns where a new first line of id goes: above the first one, or behind the Vias when there is none.
+func (s *Splice) top(id HeaderID) uint32 {
+	m := s.m
+	if n := m.first[id]; n != 0 {
+		return m.headers[n-1].Start
+	}
+	if n := m.last[Via]; n != 0 && id != Via {
+		return m.headers[n-1].End
+	}
+	if len(m.headers) > 0 {
+		return m.headers[0].Start
+	}
+	return uint32(m.headEnd)
+}
 
 // PushVia puts a Via line (value given, "SIP/2.0/UDP host;branch=...") above all others.
-func (s *Splice) PushVia(value []byte) {}
+func (s *Splice) PushVia(value []byte) { s.insertLine(s.top(Via), "Via", value) }
 
 // PopVia removes the topmost Via value (RFC 3261 16.7 step 3).
-func (s *Splice) PopVia() {}
+func (s *Splice) PopVia() {
+	n := s.m.first[Via]
+	if n == 0 {
+		return
+	}
+	h := s.m.headers[n-1]
+	if next := s.m.via.next; next != 0 {
+		s.put(edit{start: h.ValStart, end: uint32(next)})
+		return
+	}
+	s.Remove(h)
+}
 
 // SetMaxForwards replaces Max-Forwards, or adds it behind the Vias when missing.
-func (s *Splice) SetMaxForwards(n int) {}
+func (s *Splice) SetMaxForwards(n int) {
+	value := strconv.AppendUint(s.digits[:0:12], uint64(max(n, 0)), 10)
+	if h, ok := s.m.First(MaxForwards); ok {
+		s.SetValue(h, value)
+		return
+	}
+	s.insertLine(s.top(MaxForwards), headerNames[MaxForwards], value)
+}
 
 // PushRecordRoute puts a Record-Route line above the others (RFC 3261 16.6 step 4).
-func (s *Splice) PushRecordRoute(value []byte) {}
+func (s *Splice) PushRecordRoute(value []byte) {
+	s.insertLine(s.top(RecordRoute), headerNames[RecordRoute], value)
+}
 
-// PopRoute removes the first n Route values (16.4); PushRoute puts a Route line above the rest; AppendRoute one below.
-func (s *Splice) PopRoute(n int)           {}
-func (s *Splice) PushRoute(value []byte)   {}
-func (s *Splice) AppendRoute(value []byte) {}
+// PushPath puts a Path line above the others (RFC 3327 5.2).
+func (s *Splice) PushPath(value []byte) { s.insertLine(s.top(Path), headerNames[Path], value) }
+
+// PopRoute removes the first n Route values (16.4).
+func (s *Splice) PopRoute(n int) { s.popRoutes = n }
+
+// PushRoute puts a Route line above the rest.
+func (s *Splice) PushRoute(value []byte) { s.insertLine(s.top(Route), headerNames[Route], value) }
+
+// AppendRoute puts a Route line below the rest.
+func (s *Splice) AppendRoute(value []byte) {
+	at := s.top(Route)
+	if n := s.m.last[Route]; n != 0 {
+		at = s.m.headers[n-1].End
+	}
+	s.put(edit{start: at, end: at, line: true, below: true, name: headerNames[Route], value: value})
+}
 
 // PopLastRoute removes the last Route value (16.4: a strict router put the Request-URI there).
-func (s *Splice) PopLastRoute() {}
+func (s *Splice) PopLastRoute() { s.popLast = true }
+
+// cutRoutes makes the edits of PopRoute and PopLastRoute. It goes line by line, because what remains of a line decides
+// whether the line remains.
+func (s *Splice) cutRoutes() {
+	pop, last := s.popRoutes, s.popLast
+	s.popRoutes, s.popLast = 0, false
+	m := s.m
+	for n := int(m.first[Route]) - 1; n >= 0 && (pop > 0 || last); n = int(m.headers[n].next) {
+		h := m.headers[n]
+		values, keepStart, keepEnd, beforeLast := 0, 0, 0, 0 // what remains of the line
+		for i := nextValue(m.raw, int(h.ValStart), int(h.ValEnd)); i < int(h.ValEnd); {
+			end := valueEnd(m.raw, i, int(h.ValEnd))
+			if pop > 0 {
+				pop--
+			} else {
+				if values++; values == 1 {
+					keepStart = i
+				}
+				beforeLast, keepEnd = keepEnd, end
+			}
+			i = nextValue(m.raw, end, int(h.ValEnd))
+		}
+		if values > 0 && last && h.next < 0 {
+			values--
+			keepEnd = beforeLast
+		} else {
+			keepEnd = int(h.ValEnd)
+		}
+		if values == 0 {
+			s.Remove(h)
+			continue
+		}
+		if uint32(keepStart) > h.ValStart {
+			s.put(edit{start: h.ValStart, end: uint32(keepStart)})
+		}
+		if uint32(keepEnd) < h.ValEnd {
+			s.put(edit{start: uint32(keepEnd), end: h.ValEnd})
+		}
+	}
+}
 
 // Remove removes a whole header line.
-func (s *Splice) Remove(h Header) {}
+func (s *Splice) Remove(h Header) { s.put(edit{start: h.Start, end: h.End}) }
 
 // SetValue replaces the value of a header line.
-func (s *Splice) SetValue(h Header, value []byte) {}
+func (s *Splice) SetValue(h Header, value []byte) {
+	s.put(edit{start: h.ValStart, end: h.ValEnd, value: value})
+}
 
 // AddHeader adds a header line (name and value) behind the last header.
-func (s *Splice) AddHeader(name string, value []byte) {}
+func (s *Splice) AddHeader(name string, value []byte) {
+	s.added = append(s.added, Field{Name: name, Value: value})
+}
 
 // SetContentLength makes sure that a Content-Length with the body's length is there (streams need it, 18.3).
-func (s *Splice) SetContentLength() {}
+func (s *Splice) SetContentLength() {
+	if s.m.first[ContentLength] == 0 {
+		s.setLength(int(s.m.body.end - s.m.body.start))
+	}
+}
 
 // SetBody replaces the body and Content-Length.
-func (s *Splice) SetBody(body []byte) {}
+func (s *Splice) SetBody(body []byte) {
+	s.setLength(len(body))
+	// The body comes behind everything, also behind what Append adds at the end of the headers.
+	s.put(edit{start: uint32(s.m.body.start), end: uint32(len(s.m.raw)), value: body})
+}
+
+func (s *Splice) setLength(n int) {
+	value := strconv.AppendUint(s.digits[12:12], uint64(n), 10)
+	if h, ok := s.m.First(ContentLength); ok {
+		s.SetValue(h, value)
+		return
+	}
+	s.AddHeader(headerNames[ContentLength], value)
+}
 
 // Append writes the changed message behind dst.
-func (s *Splice) Append(dst []byte) []byte { return dst }
+func (s *Splice) Append(dst []byte) []byte {
+	m := s.m
+	if s.popRoutes > 0 || s.popLast {
+		s.cutRoutes()
+	}
+	raw, at, headEnd := m.raw, 0, int(m.headEnd)
+	i := 0
+	for ; i < len(s.edits) && int(s.edits[i].start) <= headEnd; i++ {
+		dst, at = s.apply(dst, &s.edits[i], at)
+	}
+	dst = append(dst, raw[at:max(at, headEnd)]...)
+	at = max(at, headEnd)
+	for _, f := range s.added {
+		dst = appendField(dst, f.Name, f.Value)
+	}
+	for ; i < len(s.edits); i++ {
+		dst, at = s.apply(dst, &s.edits[i], at)
+	}
+	return append(dst, raw[at:]...)
+}
+
+// apply copies what lies between at and the edit, and writes the edit. What an earlier edit already took stays taken.
+func (s *Splice) apply(dst []byte, e *edit, at int) ([]byte, int) {
+	if start := int(e.start); start > at {
+		dst = append(dst, s.m.raw[at:start]...)
+		at = start
+	}
+	if e.line {
+		dst = appendField(dst, e.name, e.value)
+	} else {
+		dst = append(dst, e.value...)
+	}
+	return dst, max(at, int(e.end))
+}
