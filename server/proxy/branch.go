@@ -1,0 +1,92 @@
+package proxy
+
+import (
+	"sipd/server/message"
+	"sipd/server/target"
+	"sipd/server/transaction"
+	"sipd/server/transport"
+)
+
+// branch is one copy of the request on its way to one target. It outlives its client transaction as a line of the context.
+type branch struct {
+	c      *Context
+	client *transaction.Client // nil when it is over
+	timerC transaction.Timer
+	target target.Target
+	alt    transport.Flow // where to try when the first way failed; Proto and Remote, zero if none
+	share  int            // of Max-Breadth
+	final  bool           // a final response came, or what counts as one
+	late   bool           // cancelled because it rang too long
+}
+
+func (b *branch) reset() {
+	b.client, b.target, b.alt, b.final, b.late = nil, target.Target{}, transport.Flow{}, false, false
+}
+
+// newBranch returns the next branch of the context.
+func (c *Context) newBranch() *branch {
+	if c.n == len(c.branches) {
+		b := &branch{c: c}
+		b.timerC.Fire = b.timerCFired
+		c.branches = append(c.branches, b)
+	}
+	b := c.branches[c.n]
+	b.c = c
+	c.n++
+	return b
+}
+
+// Response is transaction.ClientUser.
+func (b *branch) Response(s *transaction.Shard, _ *transaction.Client, m *message.Message) {
+	b.c.response(s, b, m)
+}
+
+// Failed is transaction.ClientUser: no final response will come.
+func (b *branch) Failed(s *transaction.Shard, _ *transaction.Client, why transaction.Failure, _ error) {
+	c := b.c
+	status := 408 // 16.8, 16.7: Timer B or F counts as 408.
+	switch why {
+	case transaction.TransportFail:
+		// 16.9: as if a 503 had been received. A second way to the same target comes first.
+		if b.alt.Remote.IsValid() && !c.stopped && c.tx != nil {
+			alt := b.alt
+			b.alt = transport.Flow{}
+			b.retry(s, alt)
+			return
+		}
+		status = 503
+	case transaction.CancelTimeout:
+		status = 487 // 9.1: the transaction counts as cancelled.
+	}
+	b.ended(s, status, nil)
+}
+
+// Ended is transaction.ClientUser.
+func (b *branch) Ended(s *transaction.Shard, client *transaction.Client) {
+	if b.client == client { // Else another way is being tried already.
+		b.client = nil
+		s.Disarm(&b.timerC)
+	}
+	b.c.live--
+	b.c.recycle(s)
+}
+
+// ended notes a final response, m, or what counts as one (m nil), and lets the context go on.
+func (b *branch) ended(s *transaction.Shard, status int, m *message.Message) {
+	if b.final {
+		return
+	}
+	c := b.c
+	if status == 487 && b.late && !c.cancelled {
+		status, m = 408, nil // It was us who gave up, not the caller.
+	}
+	b.final = true
+	c.trying--
+	c.breadth += b.share
+	s.Disarm(&b.timerC)
+	c.best.add(c.p, status, m, b)
+	if status >= 600 {
+		c.stop(s, causeReason(status)) // 16.7 step 5: a 6xx ends the search, but is not forwarded before the others are through.
+	}
+	c.settle(s)
+}

@@ -1,0 +1,64 @@
+package proxy
+
+import (
+	"strconv"
+
+	"sipd/server/message"
+	"sipd/server/sipstatus"
+	"sipd/server/transaction"
+)
+
+// Cancelled is transaction.ServerUser: the caller sent CANCEL, which has been answered (RFC 3261 16.10). All pending
+// branches are cancelled with the caller's own Reason; the responses they bring decide.
+func (c *Context) Cancelled(s *transaction.Shard, tx *transaction.Server, cancel *message.Message) {
+	c.cancelled = true
+	if c.p.finished != nil {
+		c.p.finished(s, Finished{Request: cancel, Status: 200, Tag: tx.Tag()})
+	}
+	c.stop(s, cancel.Value(message.Reason))
+	c.settle(s)
+}
+
+// Abort cancels the request from this side, at the end of a drain: the caller gets a 503 when no branch answers better in time.
+func (c *Context) Abort(s *transaction.Shard) {
+	if c.tx == nil || c.answered {
+		return
+	}
+	c.stop(s, causeReason(503))
+	c.respondLocal(s, 503)
+}
+
+// cancel cancels a pending INVITE branch (9.1); reason is the value of a Reason header (RFC 3326), may be nil. A non-INVITE
+// cannot be cancelled (9.1: SHOULD NOT).
+func (b *branch) cancel(s *transaction.Shard, reason []byte) {
+	if b.final || b.client == nil || !b.c.invite() {
+		return
+	}
+	var fields [1]message.Field
+	n := 0
+	if len(reason) > 0 {
+		fields[0] = message.Field{Name: "Reason", Value: reason}
+		n = 1
+	}
+	s.Cancel(b.client, fields[:n])
+}
+
+// giveUp cancels a branch that rang too long.
+func (b *branch) giveUp(s *transaction.Shard) {
+	if !b.final {
+		b.late = true
+		b.cancel(s, causeReason(408))
+	}
+}
+
+// completedElsewhere is the Reason of a CANCEL after another phone answered, so that this one logs no missed call.
+var completedElsewhere = []byte(`SIP;cause=200;text="Call completed elsewhere"`)
+
+// causeReason is the value of a Reason header with a status (RFC 3326 2).
+func causeReason(status int) []byte {
+	b := append(make([]byte, 0, 64), "SIP;cause="...)
+	b = strconv.AppendInt(b, int64(status), 10)
+	b = append(b, `;text="`...)
+	b = append(b, sipstatus.Reason(status)...)
+	return append(b, '"')
+}

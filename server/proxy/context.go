@@ -1,0 +1,193 @@
+package proxy
+
+import (
+	"hash/maphash"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"sipd/server/message"
+	"sipd/server/target"
+	"sipd/server/transaction"
+	"sipd/server/transport"
+)
+
+// Config is what a Proxy needs.
+type Config struct {
+	Net transport.Network
+	// Name is the host name for Via and Record-Route (ProxyName), "" for the numeric address of the side the next hop is on.
+	Name string
+	// Finished is told, under the shard's lock, the final response of every response context, once, and of every CANCEL for
+	// one; its pointers are valid during the call. Nil: nobody asks.
+	Finished func(s *transaction.Shard, f Finished)
+	Log      *slog.Logger
+}
+
+// Finished describes how a proxied request ended.
+type Finished struct {
+	Request *message.Message
+	Status  int
+	NextHop transport.Flow // of the branch whose response went upstream, zero if none
+	Tag     []byte         // To tag of the response, may be empty
+	Took    time.Duration
+	User    any // what Forward was given
+}
+
+// Proxy forwards requests. It holds no call: response contexts hang off their transactions.
+type Proxy struct {
+	net      transport.Network
+	name     []byte
+	seed     maphash.Seed
+	finished func(s *transaction.Shard, f Finished)
+	log      *slog.Logger
+	contexts sync.Pool // *Context
+	scratch  sync.Pool // *scratch
+	open     atomic.Int64
+}
+
+// New makes a proxy.
+func New(cfg Config) *Proxy {
+	return &Proxy{
+		net: cfg.Net, name: []byte(cfg.Name), seed: maphash.MakeSeed(), finished: cfg.Finished, log: cfg.Log,
+		contexts: sync.Pool{New: func() any { return &Context{} }},
+		scratch:  sync.Pool{New: func() any { return &scratch{} }},
+	}
+}
+
+// Open returns the response contexts that have not sent a final response yet.
+func (p *Proxy) Open() int { return int(p.open.Load()) }
+
+// scratch is what writing one message needs.
+type scratch struct {
+	splice message.Splice
+	buf    []byte // the message
+	via    []byte
+	rr     []byte
+	uri    []byte
+	route  []byte
+	index  message.Message
+}
+
+// Settings are the administrator's choices for one request.
+type Settings struct {
+	RecordRoute     bool
+	CancelOnTimeout bool          // ForkOnTimeout cancel: a group that rang too long is cancelled when the next starts
+	TimeOut         time.Duration // how long a group may ring before the next starts
+	Secret          *[32]byte     // of Record-Route tokens
+}
+
+// Context is a response context (RFC 3261 16.2): a server transaction, its target set and its branches. Its shard's lock guards it.
+type Context struct {
+	p        *Proxy
+	tx       *transaction.Server // nil after it ended
+	user     any
+	set      Settings
+	route    Route // its URI and slices point into tx.Request
+	method   message.Method
+	targets  []target.Target // those not started begin at next
+	next     int
+	redirect []target.Target // contacts for a 302 when all else failed
+	branches []*branch       // started ones, in order; their structs are kept for the next call
+	n        int             // branches[:n] are in use
+	trying   int             // branches without a final response
+	live     int             // branches whose client transaction is alive
+	group    transaction.Timer
+	best     best
+	loop     uint64
+	breadth  int // Max-Breadth not handed out yet (RFC 5393 5.3.3)
+	started  time.Time
+	byFlow   bool // the caller is reached at his flow, not at his Contact
+
+	starting  bool // a group is being started
+	cancelled bool // the caller sent CANCEL
+	stopped   bool // no new branches: a 2xx, a 6xx or CANCEL came
+	answered  bool // a final response went upstream
+}
+
+// Forward makes the server transaction of m, which came from from, and starts its response context: ts in their groups,
+// then, when everything failed without a 6xx, a 302 to redirect. An INVITE is answered 100 first. route is what Preprocess made of m;
+// user comes back in Finished. False: the transaction table is full, nothing was done.
+func (p *Proxy) Forward(s *transaction.Shard, m *message.Message, from transport.Flow, route *Route, ts, redirect []target.Target, set Settings, user any) bool {
+	c := p.contexts.Get().(*Context)
+	tx := s.NewServer(m, from, c)
+	if tx == nil {
+		p.contexts.Put(c)
+		return false
+	}
+	c.p, c.tx, c.user, c.set, c.method = p, tx, user, set, m.Method()
+	c.route = *route
+	c.route.rebase(tx.Request)
+	c.targets = append(c.targets[:0], ts...)
+	c.redirect = append(c.redirect[:0], redirect...)
+	c.next, c.n, c.trying, c.live, c.breadth = 0, 0, 0, 0, breadthOf(m)
+	c.starting, c.cancelled, c.stopped, c.answered = false, false, false, false
+	c.loop = p.loopHash(m)
+	c.started = s.Now()
+	c.byFlow = behindNAT(m, from)
+	if c.group.Fire == nil {
+		c.group.Fire = c.groupTimeout
+	}
+	p.open.Add(1)
+	if c.invite() {
+		x := p.scratch.Get().(*scratch)
+		x.buf = message.AppendResponse(x.buf[:0], tx.Request, 100, "", nil, nil, nil)
+		s.Respond(tx, 100, x.buf)
+		p.scratch.Put(x)
+	}
+	c.startGroup(s)
+	c.settle(s)
+	return true
+}
+
+// invite tells whether this is a call being set up: only INVITE has Timer C, CANCEL and a waiting time per group.
+func (c *Context) invite() bool { return c.method == message.INVITE }
+
+// Ended is transaction.ServerUser: the server transaction is over.
+func (c *Context) Ended(s *transaction.Shard, tx *transaction.Server) {
+	if !c.answered { // RFC 4320 4.2: a non-INVITE that nobody answered ends without a response.
+		c.finish(s, 408, transport.Flow{}, nil)
+	}
+	c.stop(s, nil)
+	c.tx = nil
+	c.recycle(s)
+}
+
+// finish tells once how the request ended; the caller has sent or suppressed the response.
+func (c *Context) finish(s *transaction.Shard, status int, hop transport.Flow, tag []byte) {
+	if c.answered {
+		return
+	}
+	c.answered = true
+	c.p.open.Add(-1)
+	if c.p.finished != nil && c.tx != nil {
+		c.p.finished(s, Finished{Request: c.tx.Request, Status: status, NextHop: hop, Tag: tag, Took: s.Now().Sub(c.started), User: c.user})
+	}
+}
+
+// recycle gives the context back when neither the server transaction nor a branch needs it.
+func (c *Context) recycle(s *transaction.Shard) {
+	if c.tx != nil || c.live > 0 {
+		return
+	}
+	s.Disarm(&c.group)
+	c.best.reset()
+	clear(c.targets)
+	clear(c.redirect)
+	c.user, c.route = nil, Route{}
+	for _, b := range c.branches[:c.n] {
+		b.reset()
+	}
+	p := c.p
+	c.p = nil
+	p.contexts.Put(c)
+}
+
+// release drops the request's copy when no branch will be started or refused any more: after a 2xx an INVITE transaction
+// lives on for 32 s (RFC 6026) and needs none of it.
+func (c *Context) release() {
+	if c.answered && c.trying == 0 && c.tx != nil {
+		c.route = Route{}
+		c.tx.ReleaseRequest()
+	}
+}

@@ -1,0 +1,62 @@
+package proxy
+
+import (
+	"bytes"
+	"hash/maphash"
+	"net/netip"
+
+	"sipd/server/message"
+	"sipd/server/transaction"
+)
+
+// loopHash is the second part of our branches (RFC 5393 4.2.1): a hash over all that routing reads of a request. A request
+// that comes back with another Request-URI, Route or caller is a spiral, with the same ones a loop. The method is left out, so that CANCEL
+// and ACK go the way of their INVITE.
+func (p *Proxy) loopHash(m *message.Message) uint64 {
+	var h maphash.Hash
+	h.SetSeed(p.seed)
+	h.Write(m.RequestURI().Text)
+	for _, id := range [...]message.HeaderID{message.Route, message.ProxyAuthorization, message.Authorization} {
+		h.WriteByte(0)
+		if !m.Has(id) {
+			continue
+		}
+		vs := m.Values(id)
+		for v, ok := vs.Next(); ok; v, ok = vs.Next() {
+			h.Write(v)
+			h.WriteByte(',')
+		}
+	}
+	h.Write(m.FromAddress().URI.Text)
+	return h.Sum64()
+}
+
+// looped tells whether the request has been here before and nothing that routing reads has changed (RFC 5393 4.2.2): a
+// Via whose sent-by is ours and whose branch carries the same hash.
+func (p *Proxy) looped(m *message.Message) bool {
+	var hash uint64
+	hashed, found := false, false
+	m.Vias(func(v *message.ViaValue) bool {
+		h, ok := transaction.LoopHash(v.Branch)
+		if !ok || !p.ownSentBy(v) {
+			return true
+		}
+		if !hashed {
+			hash, hashed = p.loopHash(m), true
+		}
+		found = h == hash
+		return !found
+	})
+	return found
+}
+
+func (p *Proxy) ownSentBy(v *message.ViaValue) bool {
+	port := v.Port
+	if port == 0 {
+		port = 5060
+	}
+	if a, err := netip.ParseAddr(string(v.Host)); err == nil {
+		return p.net.Own(netip.AddrPortFrom(a, port))
+	}
+	return len(p.name) > 0 && bytes.EqualFold(v.Host, p.name)
+}

@@ -1,0 +1,86 @@
+package proxy
+
+import (
+	"sipd/server/message"
+	"sipd/server/transaction"
+	"sipd/server/transport"
+)
+
+// response does RFC 3261 16.7 for a response of branch b. Step 1, finding the response context, was the branch itself.
+func (c *Context) response(s *transaction.Shard, b *branch, m *message.Message) {
+	status := m.Status()
+	// Step 2: Timer C.
+	if status > 100 && status < 200 && c.invite() && !b.final {
+		b.resetTimerC(s)
+	}
+	// Step 3: without our Via a second one must remain; a response without it was meant for us, and we asked nothing.
+	if vias(m) < 2 && status < 300 {
+		return
+	}
+	switch {
+	case status == 100: // Step 5: never forwarded.
+	case status < 200:
+		if !c.answered && !b.final {
+			c.forwardUp(s, b, m)
+		}
+	case status < 300:
+		c.success(s, b, m)
+	default:
+		b.ended(s, status, m) // Step 4: waits in the response context, steps 6 and on in settle.
+	}
+}
+
+// success forwards a 2xx at once, the first and, for INVITE, every further one (step 5), and cancels the rest (step 10).
+func (c *Context) success(s *transaction.Shard, b *branch, m *message.Message) {
+	if !b.final {
+		b.final = true
+		c.trying--
+		s.Disarm(&b.timerC)
+	}
+	if c.answered && !c.invite() {
+		return
+	}
+	c.forwardUp(s, b, m)
+	c.finish(s, m.Status(), b.flow(), m.ToTag())
+	c.stop(s, completedElsewhere)
+	c.release()
+}
+
+// forwardUp sends m upstream without our Via (steps 3 and 9).
+func (c *Context) forwardUp(s *transaction.Shard, b *branch, m *message.Message) {
+	if c.tx == nil {
+		return // RFC 6026 8.9: without a transaction a response goes nowhere.
+	}
+	x := c.p.scratch.Get().(*scratch)
+	x.buf = c.appendUp(x, x.buf[:0], m)
+	s.Respond(c.tx, m.Status(), x.buf)
+	c.p.scratch.Put(x)
+}
+
+// appendUp writes m as it goes upstream.
+func (c *Context) appendUp(x *scratch, dst []byte, m *message.Message) []byte {
+	x.splice.Reset(m)
+	x.splice.PopVia()
+	if c.tx != nil && c.tx.Flow.Proto.Reliable() && !m.Has(message.ContentLength) {
+		x.splice.SetContentLength()
+	}
+	return x.splice.Append(dst)
+}
+
+// flow is where the branch's request went.
+func (b *branch) flow() transport.Flow {
+	if b.client == nil {
+		return transport.Flow{}
+	}
+	return b.client.Flow
+}
+
+// vias counts the Via values of m, no further than two.
+func vias(m *message.Message) int {
+	n := 0
+	m.Vias(func(*message.ViaValue) bool {
+		n++
+		return n < 2
+	})
+	return n
+}

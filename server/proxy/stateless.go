@@ -1,0 +1,36 @@
+package proxy
+
+import (
+	"sipd/server/message"
+	"sipd/server/target"
+	"sipd/server/transaction"
+)
+
+// ForwardAck forwards the ACK to a 2xx (RFC 3261 16.11, 17.1.1.3): it has no transaction, is never answered, and goes by
+// Route and Request-URI. One that cannot be sent anywhere is dropped.
+func (p *Proxy) ForwardAck(s *transaction.Shard, m *message.Message, r *Route) bool {
+	flow, _, ok := p.nextHop(r, target.Target{})
+	if !ok {
+		return false
+	}
+	x := p.scratch.Get().(*scratch)
+	defer p.scratch.Put(x)
+	sp := &x.splice
+	sp.Reset(m)
+	if n, has := m.MaxForwards(); has {
+		sp.SetMaxForwards(n - 1)
+	} else {
+		sp.SetMaxForwards(70)
+	}
+	p.stripCredentials(sp, m)
+	r.apply(x)
+	// 16.11: the branch is a function of the request, so that a retransmission looks like one.
+	x.via = transaction.AppendStatelessBranch(p.appendVia(x.via[:0], flow), m, p.loopHash(m))
+	sp.PushVia(x.via)
+	if flow.Proto.Reliable() && !m.Has(message.ContentLength) {
+		sp.SetContentLength()
+	}
+	x.buf = sp.Append(x.buf[:0])
+	s.Send(flow, x.buf)
+	return true
+}

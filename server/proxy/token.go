@@ -1,0 +1,152 @@
+package proxy
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"net/netip"
+
+	"sipd/server/transport"
+)
+
+// A token is the user part of our Record-Route URI. It proves that we routed the dialog's first request, and says by which
+// flows its two ends are reached when their Contacts do not tell (RFC 5626 5.2). Its bytes, in URL-safe base64:
+//
+//	flags                     1
+//	hash of the caller's tag  2   which end a request comes from
+//	caller's flow             0, 9 or 21: own port 2, address 4 or 16, port 2, transport 1
+//	callee's flow             likewise
+//	MAC                       10  HMAC-SHA256 over Call-ID and all before, cut
+//
+// It lives as long as PrivateKey: a call goes on over a restart.
+type token struct {
+	callerTag [2]byte
+	caller    side
+	callee    side
+}
+
+// side is one end of a dialog.
+type side struct {
+	udp    bool           // its requests came over UDP: large messages stay on UDP too
+	byFlow bool           // reached at flow, not at its Contact
+	flow   transport.Flow // when byFlow
+}
+
+const (
+	flagCallerUDP byte = 1 << iota
+	flagCalleeUDP
+	flagCallerFlow
+	flagCalleeFlow
+	flagCaller6
+	flagCallee6
+)
+
+const macLen = 10
+
+// append writes the token of the dialog callID, encoded, behind dst.
+func (t *token) append(dst []byte, secret *[32]byte, callID []byte) []byte {
+	var raw [64]byte
+	b := append(raw[:0], 0, t.callerTag[0], t.callerTag[1])
+	for i, s := range [2]*side{&t.caller, &t.callee} {
+		if s.udp {
+			b[0] |= flagCallerUDP << i
+		}
+		if !s.byFlow {
+			continue
+		}
+		b[0] |= flagCallerFlow << i
+		b = append(b, byte(s.flow.Local.Port()>>8), byte(s.flow.Local.Port()))
+		if a := s.flow.Remote.Addr().Unmap(); a.Is4() {
+			a4 := a.As4()
+			b = append(b, a4[:]...)
+		} else {
+			b[0] |= flagCaller6 << i
+			a16 := a.As16()
+			b = append(b, a16[:]...)
+		}
+		b = append(b, byte(s.flow.Remote.Port()>>8), byte(s.flow.Remote.Port()), byte(s.flow.Proto))
+	}
+	sum := mac(secret, callID, b)
+	b = append(b, sum[:macLen]...)
+	return base64.RawURLEncoding.AppendEncode(dst, b)
+}
+
+// parseToken reads text and checks its MAC.
+func parseToken(text []byte, secret *[32]byte, callID []byte) (t token, ok bool) {
+	var raw [96]byte
+	if len(text) > base64.RawURLEncoding.EncodedLen(len(raw)) {
+		return t, false
+	}
+	n, err := base64.RawURLEncoding.Decode(raw[:], text)
+	if err != nil || n < 3+macLen {
+		return t, false
+	}
+	b := raw[:n-macLen]
+	sum := mac(secret, callID, b)
+	if subtle.ConstantTimeCompare(sum[:macLen], raw[n-macLen:n]) != 1 {
+		return t, false
+	}
+	flags := b[0]
+	t.callerTag = [2]byte{b[1], b[2]}
+	b = b[3:]
+	for i, s := range [2]*side{&t.caller, &t.callee} {
+		s.udp = flags&(flagCallerUDP<<i) != 0
+		if s.byFlow = flags&(flagCallerFlow<<i) != 0; !s.byFlow {
+			continue
+		}
+		alen := 4
+		if flags&(flagCaller6<<i) != 0 {
+			alen = 16
+		}
+		if len(b) < alen+5 {
+			return t, false
+		}
+		addr, _ := netip.AddrFromSlice(b[2 : 2+alen])
+		s.flow.Remote = netip.AddrPortFrom(addr, uint16(b[2+alen])<<8|uint16(b[3+alen]))
+		s.flow.Proto = transport.Proto(b[4+alen])
+		s.localPort(uint16(b[0])<<8 | uint16(b[1]))
+		b = b[alen+5:]
+	}
+	return t, len(b) == 0
+}
+
+// localPort keeps the own port of a flow; the address follows from the peer's when the message is sent.
+func (s *side) localPort(port uint16) {
+	s.flow.Local = netip.AddrPortFrom(netip.Addr{}, port)
+}
+
+// tagHash is two bytes of a tag: enough to tell the two ends of one dialog apart.
+func tagHash(tag []byte) [2]byte {
+	sum := sha256.Sum256(tag)
+	return [2]byte{sum[0], sum[1]}
+}
+
+// mac is HMAC-SHA256 (RFC 2104) over Call-ID, a NUL and b, on the stack.
+func mac(secret *[32]byte, callID, b []byte) [sha256.Size]byte {
+	var in [64 + longCallID + 1 + 96]byte
+	for i := range 64 {
+		in[i] = 0x36
+	}
+	for i, k := range secret {
+		in[i] ^= k
+	}
+	if len(callID) > longCallID {
+		sum := sha256.Sum256(callID)
+		callID = sum[:]
+	}
+	n := 64 + copy(in[64:], callID) + 1
+	n += copy(in[n:], b)
+	inner := sha256.Sum256(in[:n])
+	var out [64 + sha256.Size]byte
+	for i := range 64 {
+		out[i] = 0x5c
+	}
+	for i, k := range secret {
+		out[i] ^= k
+	}
+	copy(out[64:], inner[:])
+	return sha256.Sum256(out[:])
+}
+
+// longCallID is the length from which a Call-ID is hashed before it goes into a MAC.
+const longCallID = 128

@@ -1,0 +1,119 @@
+package proxy
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"sipd/server/transport"
+)
+
+var testSecret = [32]byte{1, 2, 3}
+
+func TestTokenRoundTrip(t *testing.T) {
+	v4 := transport.Flow{Proto: transport.TCP, Local: netip.MustParseAddrPort("10.0.0.1:5060"), Remote: netip.MustParseAddrPort("192.0.2.7:49152")}
+	v6 := transport.Flow{Proto: transport.UDP, Local: netip.MustParseAddrPort("[2001:db8::1]:5060"), Remote: netip.MustParseAddrPort("[2001:db8::7]:5070")}
+	for _, tt := range []struct {
+		name           string
+		caller, callee side
+	}{
+		{"contacts tell", side{udp: true}, side{udp: true}},
+		{"caller by flow", side{byFlow: true, flow: v4}, side{udp: true}},
+		{"callee by flow", side{udp: true}, side{byFlow: true, flow: v6, udp: true}},
+		{"both by flow", side{byFlow: true, flow: v6, udp: true}, side{byFlow: true, flow: v4}},
+		{"both by long flows", side{byFlow: true, flow: v6}, side{byFlow: true, flow: v6}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			in := token{callerTag: tagHash([]byte("a")), caller: tt.caller, callee: tt.callee}
+			text := in.append(nil, &testSecret, []byte("call-1"))
+			got, ok := parseToken(text, &testSecret, []byte("call-1"))
+			if !ok {
+				t.Fatalf("own token %s is refused", text)
+			}
+			if got.callerTag != in.callerTag {
+				t.Errorf("got tag %x, want %x", got.callerTag, in.callerTag)
+			}
+			for i, pair := range [2][2]side{{got.caller, tt.caller}, {got.callee, tt.callee}} {
+				g, w := pair[0], pair[1]
+				if g.udp != w.udp || g.byFlow != w.byFlow {
+					t.Errorf("side %d: got %+v, want %+v", i, g, w)
+				}
+				if w.byFlow && (g.flow.Remote != w.flow.Remote || g.flow.Proto != w.flow.Proto || g.flow.Local.Port() != w.flow.Local.Port()) {
+					t.Errorf("side %d: got flow %+v, want %+v", i, g.flow, w.flow)
+				}
+			}
+		})
+	}
+}
+
+func TestTokenIsRefused(t *testing.T) {
+	good := string((&token{callee: side{byFlow: true, flow: transport.Flow{Remote: netip.MustParseAddrPort("10.0.0.2:5060")}}}).append(nil, &testSecret, []byte("call-1")))
+	other := testSecret
+	other[31]++
+	for _, tt := range []struct {
+		name, text, callID string
+		secret             *[32]byte
+	}{
+		{"another call", good, "call-2", &testSecret},
+		{"another key", good, "call-1", &other},
+		{"changed byte", "B" + good[1:], "call-1", &testSecret},
+		{"cut", good[:len(good)-4], "call-1", &testSecret},
+		{"longer", good + "AAAA", "call-1", &testSecret},
+		{"empty", "", "call-1", &testSecret},
+		{"no base64", "alice", "call-1", &testSecret},
+		{"huge", strings.Repeat("A", 4000), "call-1", &testSecret},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if _, ok := parseToken([]byte(tt.text), tt.secret, []byte(tt.callID)); ok {
+				t.Errorf("token %q for %s is taken", tt.text, tt.callID)
+			}
+		})
+	}
+}
+
+// TestHMAC compares with the standard library, for Call-IDs on both sides of longCallID.
+func TestHMAC(t *testing.T) {
+	for _, n := range []int{0, 1, longCallID, longCallID + 1, 4000} {
+		callID := []byte(strings.Repeat("c", n))
+		h := hmac.New(sha256.New, testSecret[:])
+		if n > longCallID {
+			sum := sha256.Sum256(callID)
+			h.Write(sum[:])
+		} else {
+			h.Write(callID)
+		}
+		h.Write([]byte{0})
+		h.Write([]byte("payload"))
+		if got := mac(&testSecret, callID, []byte("payload")); !hmac.Equal(got[:], h.Sum(nil)) {
+			t.Errorf("Call-ID of %d bytes: got %x, want %x", n, got, h.Sum(nil))
+		}
+	}
+}
+
+func TestTokenAllocations(t *testing.T) {
+	in := token{callee: side{byFlow: true, flow: transport.Flow{Remote: netip.MustParseAddrPort("10.0.0.2:5060")}}}
+	callID := []byte("0123456789@10.0.0.2")
+	buf := make([]byte, 0, 128)
+	if n := testing.AllocsPerRun(100, func() {
+		buf = in.append(buf[:0], &testSecret, callID)
+		parseToken(buf, &testSecret, callID)
+	}); n != 0 {
+		t.Errorf("got %v allocations, want 0", n)
+	}
+}
+
+func FuzzToken(f *testing.F) {
+	f.Add((&token{}).append(nil, &testSecret, []byte("call-1")))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		tok, ok := parseToken(text, &testSecret, []byte("call-1"))
+		if !ok {
+			return
+		}
+		again := tok.append(nil, &testSecret, []byte("call-1"))
+		if back, ok := parseToken(again, &testSecret, []byte("call-1")); !ok || back != tok {
+			t.Errorf("got %+v, want %+v", back, tok)
+		}
+	})
+}

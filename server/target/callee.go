@@ -1,0 +1,174 @@
+package target
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"sipd/location"
+	"sipd/sipaddr"
+	"sipd/store"
+	"sipd/trace"
+)
+
+// findCallee finds user or alias, asks their policy, and collects the live contacts.
+func (d *Decision) findCallee(t Tables, f *Facts, now time.Time) bool {
+	d.aor = appendCanonical(d.aor[:0], f.URI, f.Canonical.Canonical)
+	users, status := d.usersOf(t, d.aor)
+	var strictest *store.User
+	for _, u := range users {
+		if strictest == nil || u.AuthPolicy < strictest.AuthPolicy { // Required < Requested < Never
+			strictest = u
+		}
+	}
+	if !d.policyLets(t, f, strictest) {
+		return false
+	}
+	if status != 0 {
+		return d.refuseCallee(t, status)
+	}
+	for _, u := range users {
+		d.collect(t, u, now, 0)
+	}
+	if len(d.Targets) == 0 {
+		d.step("location", string(users[0].Key), trace.Deny, "no live contact")
+		return d.reject(480)
+	}
+	return true
+}
+
+// usersOf resolves an AOR to the users behind it. status is 0, 404 (nobody) or 485 (d.AORs are the candidates).
+func (d *Decision) usersOf(t Tables, aor []byte) (users []*store.User, status int) {
+	if u := t.User(aor); u != nil {
+		if u.Disabled {
+			d.Trace.Add(trace.Step{Rule: "user", Subject: string(u.Key), Table: "users", Row: u.ID, Verdict: trace.Deny, Note: "disabled"})
+			return nil, 404
+		}
+		d.Trace.Add(trace.Step{Rule: "user", Subject: string(u.Key), Table: "users", Row: u.ID, Verdict: trace.Match})
+		d.one = append(d.one[:0], u)
+		return d.one, 0
+	}
+	d.step("user", "", trace.NoMatch, "no row of users has this key")
+	rows := t.Aliases(aor)
+	group := len(rows) > 0
+	users = d.one[:0]
+	for _, a := range rows {
+		u := t.User([]byte(a.PrimaryUser))
+		if u == nil || u.Disabled {
+			d.Trace.Add(trace.Step{Rule: "alias", Subject: a.Alias, Table: "aliases", Row: a.ID, Verdict: trace.NoMatch, Note: "its user is unknown or disabled"})
+			continue
+		}
+		d.Trace.Add(trace.Step{Rule: "alias", Subject: string(u.Key), Table: "aliases", Row: a.ID, Verdict: trace.Match})
+		group = group && a.Kind == store.Group
+		users = append(users, u)
+	}
+	d.one = users
+	switch {
+	case len(users) == 0:
+		d.step("alias", "", trace.NoMatch, "no row of aliases leads to a user")
+		return nil, 404
+	case len(users) > 1 && !group:
+		for _, u := range users {
+			d.AORs = append(d.AORs, u.Key)
+		}
+		return users, 485
+	}
+	return users, 0
+}
+
+func (d *Decision) refuseCallee(t Tables, status int) bool {
+	if status != 485 {
+		return d.reject(status)
+	}
+	d.step("ambiguous", "", trace.Deny, "the alias stands for several users and is no group")
+	if t.Settings.AmbiguousStatus == 404 {
+		d.AORs = d.AORs[:0]
+		return d.reject(404)
+	}
+	if !t.Settings.DisplayAmbiguous {
+		d.AORs = d.AORs[:0]
+	}
+	return d.reject(485) // The redirect server lists d.AORs as Contacts (RFC 3261 21.4.23).
+}
+
+// collect adds the live contacts of u. A contact that names a local address-of-record is resolved here, never sent to
+// ourselves; visited keeps it from going round.
+func (d *Decision) collect(t Tables, u *store.User, now time.Time, depth int) {
+	if depth > maxDepth || slices.Contains(d.visited, u.Key) {
+		d.step("location", string(u.Key), trace.Skip, "visited already")
+		return
+	}
+	d.visited = append(d.visited, u.Key)
+	d.key = append(d.key[:0], u.Key...)
+	for _, b := range t.Location.Bindings(d.key) {
+		switch {
+		case !b.Live(now):
+			continue
+		case len(d.Targets) >= maxTargets:
+			d.step("location", string(u.Key), trace.Skip, "too many contacts")
+			return
+		case b.Suspended():
+			d.Trace.Add(trace.Step{Rule: "location", Subject: b.URI, Table: "contacts", Row: b.ID, Verdict: trace.Skip, Note: "its connection is closed"})
+		case b.Next.IsValid():
+			d.Trace.Add(trace.Step{Rule: "location", Subject: b.URI, Table: "contacts", Row: b.ID, Verdict: trace.Match})
+			d.Targets = append(d.Targets, Target{Binding: b, Owner: u})
+		default:
+			d.collectLocal(t, b, now, depth)
+		}
+	}
+}
+
+// collectLocal follows a contact whose host is a name: a local address-of-record is looked up in turn.
+func (d *Decision) collectLocal(t Tables, b *location.Binding, now time.Time, depth int) {
+	uri, err := sipaddr.Parse([]byte(b.URI))
+	if err == nil {
+		if dom := domainOf(t, &uri, false); dom != nil {
+			aor := appendCanonical(nil, &uri, dom.Canonical)
+			if u := t.User(aor); u != nil && !u.Disabled {
+				d.collect(t, u, now, depth+1)
+				return
+			}
+		}
+	}
+	d.Trace.Add(trace.Step{Rule: "location", Subject: b.URI, Table: "contacts", Row: b.ID, Verdict: trace.Skip, Note: "its host is a name, only numeric next hops can be reached"})
+}
+
+// choose orders the targets, groups them, and lets the best group's action decide between proxy and redirect (BEHAVIOUR I).
+func (d *Decision) choose(t Tables) {
+	slices.SortStableFunc(d.Targets, func(a, b Target) int { return cmp.Compare(b.Binding.Q, a.Binding.Q) })
+	if t.action(d.Targets[0]) == store.Redirect {
+		d.step("action", d.Targets[0].Binding.URI, trace.Accept, "redirect")
+		d.Kind, d.Status = Redirect, 302
+		return
+	}
+	d.Kind = Proxy
+	proxied := d.Targets[:0]
+	for _, x := range d.Targets {
+		if t.action(x) == store.Redirect {
+			d.Redirect = append(d.Redirect, x)
+		} else {
+			proxied = append(proxied, x)
+		}
+	}
+	d.Targets = proxied
+	group, best := 0, int(d.Targets[0].Binding.Q)
+	for i := range d.Targets {
+		// Anchored at the group's best, since "within 0.05" is not transitive.
+		if q := int(d.Targets[i].Binding.Q); best-q > groupSpan {
+			group, best = group+1, q
+		}
+		d.Targets[i].Group = group
+	}
+	d.step("action", d.Targets[0].Binding.URI, trace.Accept, "proxy")
+}
+
+// action is the contact's own, else the user's, else the server's DefaultReg (BEHAVIOUR B5).
+func (t Tables) action(x Target) store.Action {
+	if a := store.Action(x.Binding.Action); a != store.NoAction {
+		return a
+	}
+	if a := x.Owner.DefaultAction; a != store.NoAction {
+		return a
+	}
+	return t.Settings.DefaultReg
+}

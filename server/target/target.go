@@ -1,0 +1,184 @@
+package target
+
+import (
+	"time"
+
+	"sipd/location"
+	"sipd/sipaddr"
+	"sipd/store"
+	"sipd/store/cache"
+	"sipd/trace"
+)
+
+// Verdict is what the caller's credentials are worth; package auth finds it.
+type Verdict uint8
+
+// The verdicts.
+const (
+	NoCredentials Verdict = iota
+	BadCredentials
+	StaleCredentials // right secret, but the nonce is used up
+	Authenticated
+)
+
+// Facts is what a decision may know of a request. Its slices may be receive buffers.
+type Facts struct {
+	Method    []byte        // as written
+	URI       *sipaddr.URI  // the Request-URI to route by, after RFC 3261 16.4
+	OwnURI    bool          // its host and port are one of the own listeners
+	From      *sipaddr.URI  // of the From header
+	Verdict   Verdict       // of the credentials for Realm
+	User      *store.User   // their owner when Authenticated
+	InDialog  bool          // proven by a Record-Route token of ours: neither authenticated nor restricted again
+	Canonical *cache.Domain // set by Decide: the domain of URI, nil when foreign
+}
+
+// Bindings finds the contacts of an address-of-record; location.Service is one.
+type Bindings interface {
+	Bindings(aor []byte) []*location.Binding
+}
+
+// Tables is what Decide reads.
+type Tables struct {
+	*cache.Snapshot
+	Location Bindings
+}
+
+// Kind is the closed set of decisions.
+type Kind uint8
+
+// The kinds.
+const (
+	Reject    Kind = iota // Status says why
+	Challenge             // 407 for Realm
+	Proxy                 // to Targets, group after group
+	Redirect              // 3xx or 485 with Targets as Contacts
+)
+
+// Target is one member of the target set.
+type Target struct {
+	Binding *location.Binding
+	Owner   *store.User // whose contact it is
+	Group   int         // targets of a group are tried at once, groups in ascending order (BEHAVIOUR I)
+}
+
+// Decision is the answer of Decide. It is reused: Decide resets it and keeps its memory.
+type Decision struct {
+	Kind     Kind
+	Status   int    // Reject and Redirect
+	Realm    string // Challenge
+	Stale    bool   // Challenge
+	Targets  []Target
+	Redirect []Target      // Proxy: contacts for a 302 when every branch failed without a 6xx (BEHAVIOUR I, mixed actions)
+	AORs     []sipaddr.AOR // 485: the candidates
+	Trace    trace.Trace
+
+	aor     []byte
+	key     []byte
+	visited []sipaddr.AOR
+	one     []*store.User
+}
+
+// groupSpan is how far below its best q a group reaches, in thousandths, inclusive (BEHAVIOUR E2, I1).
+const groupSpan = 50
+
+// maxTargets bounds a target set: more contacts than this behind one address are not tried.
+const maxTargets = 64
+
+// maxDepth bounds how often a contact may name another local address-of-record.
+const maxDepth = 8
+
+// Decide determines what to do with a request. The order of the questions is the order of these calls.
+func Decide(t Tables, f *Facts, now time.Time, d *Decision) {
+	d.reset()
+	switch {
+	case !d.responsible(t, f):
+	case !d.callerMayCall(t, f):
+	case !d.findCallee(t, f, now):
+	default:
+		d.choose(t)
+	}
+}
+
+func (d *Decision) reset() {
+	d.Kind, d.Status, d.Realm, d.Stale = Reject, 0, "", false
+	clear(d.Targets)
+	clear(d.Redirect)
+	d.Targets, d.Redirect, d.AORs, d.visited = d.Targets[:0], d.Redirect[:0], d.AORs[:0], d.visited[:0]
+	d.Trace.Reset()
+}
+
+// responsible asks whether the Request-URI names a local domain (RFC 3261 16.5). What is foreign is refused.
+func (d *Decision) responsible(t Tables, f *Facts) bool {
+	f.Canonical = domainOf(t, f.URI, f.OwnURI)
+	if f.Canonical == nil {
+		d.step("domain", "", trace.Deny, "the Request-URI's host is in no row of domains")
+		return d.reject(403)
+	}
+	d.Trace.Add(trace.Step{Rule: "domain", Subject: f.Canonical.Canonical, Table: "domains", Row: rowID(f.Canonical), Verdict: trace.Match})
+	return true
+}
+
+// domainOf finds the local domain of a Request-URI. Our listeners' addresses are always local (BEHAVIOUR B7); the same
+// address with another port is somebody else: a phone on this machine.
+func domainOf(t Tables, u *sipaddr.URI, own bool) *cache.Domain {
+	if u.HasPort && !own {
+		if _, numeric := u.Addr(); numeric {
+			return nil
+		}
+	}
+	dom := callerDomain(t, u)
+	if dom == nil && own {
+		return t.HomeDomain()
+	}
+	return dom
+}
+
+// callerDomain finds the local domain of a From URI, whatever its port says.
+func callerDomain(t Tables, u *sipaddr.URI) *cache.Domain {
+	if u.Scheme != sipaddr.SIP && u.Scheme != sipaddr.SIPS {
+		return nil
+	}
+	return t.Domain(u.Host)
+}
+
+func rowID(dom *cache.Domain) int64 {
+	if dom.Row == nil {
+		return 0
+	}
+	return dom.Row.ID
+}
+
+// Realm returns the realm in which the caller of f has to prove himself: that of his own domain when he says he is one of ours, else
+// the callee's; "" when neither is local.
+func Realm(t Tables, from, uri *sipaddr.URI, own bool) string {
+	if dom := callerDomain(t, from); dom != nil {
+		return dom.Realm
+	}
+	if dom := domainOf(t, uri, own); dom != nil {
+		return dom.Realm
+	}
+	return ""
+}
+
+func (d *Decision) step(rule, subject string, v trace.Verdict, note string) {
+	d.Trace.Add(trace.Step{Rule: rule, Subject: subject, Verdict: v, Note: note})
+}
+
+func (d *Decision) reject(status int) bool {
+	d.Kind, d.Status = Reject, status
+	return false
+}
+
+// AppendContact writes the target as a Contact value of a redirect, its q kept (BEHAVIOUR I).
+func (x *Target) AppendContact(dst []byte) []byte {
+	dst = append(append(append(dst, '<'), x.Binding.URI...), '>')
+	if q := int(x.Binding.Q); q < 1000 {
+		dst = append(dst, ";q=0."...)
+		dst = append(dst, byte('0'+q/100), byte('0'+q/10%10), byte('0'+q%10))
+	}
+	return dst
+}
+
+// Local tells whether a Request-URI names one of our domains; own as in Facts.
+func Local(t Tables, u *sipaddr.URI, own bool) bool { return domainOf(t, u, own) != nil }
