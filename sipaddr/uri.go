@@ -120,8 +120,8 @@ func (p *Parts) URI(text []byte) URI {
 // Parse splits the URI in text (no angle brackets). It accepts any scheme; only sip, sips and tel are looked into.
 // The error says what is wrong and where. RFC 3261 19.1.1 and 25.1, RFC 3966 3, RFC 5954.
 func Parse(text []byte) (URI, error) {
-	p, err := Split(text)
-	if err != nil {
+	var p Parts
+	if err := p.Split(text); err != nil {
 		return URI{}, err
 	}
 	return p.URI(text), nil
@@ -135,25 +135,26 @@ const (
 	foldWord = 0x20202020
 )
 
-// Split finds the parts of the URI in text, as Parse does, without making the view.
-func Split(text []byte) (p Parts, err error) {
+// Split finds the parts of the URI in text, as Parse does, without making the view. After an error p is of no use.
+func (p *Parts) Split(text []byte) error {
+	*p = Parts{}
 	if len(text) > MaxText {
-		return p, &SyntaxError{"URI is longer than a message can be", MaxText}
+		return &SyntaxError{"URI is longer than a message can be", MaxText}
 	}
 	if len(text) >= 4 {
 		switch word := binary.LittleEndian.Uint32(text) | foldWord; {
 		case word == wordSip && text[3] == ':':
 			p.Scheme = SIP
-			return p, p.splitSIP(text, 4)
+			return p.splitSIP(text, 4)
 		case word == wordSips && len(text) > 4 && text[4] == ':':
 			p.Scheme = SIPS
-			return p, p.splitSIP(text, 5)
+			return p.splitSIP(text, 5)
 		case word == wordTel && text[3] == ':':
 			p.Scheme = TEL
-			return p, p.splitTel(text)
+			return p.splitTel(text)
 		}
 	}
-	return p, p.splitOther(text)
+	return p.splitOther(text)
 }
 
 func (p *Parts) splitSIP(text []byte, i int) error {

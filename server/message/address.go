@@ -64,11 +64,10 @@ func (a *addressParts) scan(b []byte, i, end int) (what string) {
 		}
 		next = uriEnd
 	}
-	parts, err := sipaddr.Split(b[uri:uriEnd])
-	if err != nil {
+	if err := a.parts.Split(b[uri:uriEnd]); err != nil {
+		a.parts = sipaddr.Parts{}
 		return "has a bad URI: " + err.Error()
 	}
-	a.parts = parts
 	a.uri = makeSpan(uri, uriEnd)
 	if next < end && class[b[next]]&cLWS != 0 {
 		next = skipLWS(b, next, end)

@@ -40,12 +40,18 @@ var aliceSource = netip.MustParseAddrPort("203.0.113.7:40961")
 // forward makes the edits of a proxy that record-routes (RFC 3261 16.6).
 func forward(s *Splice, m *Message, dst []byte) []byte {
 	s.Reset(m)
-	s.RequestURI([]byte("sip:bob@192.0.2.20:5062;transport=udp"))
-	s.PushVia([]byte("SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK6f2d41aa00010001c0ffee.0123456789abcdef;rport"))
+	s.RequestURI(newURI)
+	s.PushVia(newVia)
 	s.SetMaxForwards(69)
-	s.PushRecordRoute([]byte("<sip:192.0.2.1:5060;lr;t=0123456789abcdef>"))
+	s.PushRecordRoute(newRecordRoute)
 	return s.Append(dst)
 }
+
+var (
+	newURI         = []byte("sip:bob@192.0.2.20:5062;transport=udp")
+	newVia         = []byte("SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK6f2d41aa00010001c0ffee.0123456789abcdef;rport")
+	newRecordRoute = []byte("<sip:192.0.2.1:5060;lr;t=0123456789abcdef>")
+)
 
 func BenchmarkIndex(b *testing.B) {
 	b.ReportAllocs()

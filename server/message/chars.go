@@ -68,6 +68,20 @@ func equalFold(a []byte, b string) bool {
 	return true
 }
 
+// run returns the first position from i on whose character is not of the class. Four at a time: identifiers are long.
+func run(b []byte, i, end int, bit uint8) int {
+	b = b[:end]
+	for ; i+4 <= len(b); i += 4 {
+		if class[b[i]]&class[b[i+1]]&class[b[i+2]]&class[b[i+3]]&bit == 0 {
+			break
+		}
+	}
+	for i < len(b) && class[b[i]]&bit != 0 {
+		i++
+	}
+	return i
+}
+
 // skipLWS returns the first position from i on that is not white space, or end.
 func skipLWS(b []byte, i, end int) int {
 	for i < end && class[b[i]]&cLWS != 0 {

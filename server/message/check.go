@@ -52,8 +52,8 @@ func (m *Message) more(id HeaderID, limit, shortest int) bool {
 
 // checkCSeq reads sequence number and method (RFC 3261 8.1.1.5, 20.16).
 func (m *Message) checkCSeq(f *fault) {
-	h, ok := m.single(CSeq, f)
-	if !ok {
+	h := m.single(CSeq, f)
+	if h == nil {
 		return
 	}
 	b, i, end := m.raw, int(h.ValStart), int(h.ValEnd)
@@ -70,18 +70,16 @@ func (m *Message) checkCSeq(f *fault) {
 	}
 	i = skipLWS(b, i, end)
 	method := b[i:end]
-	for _, c := range method {
-		if class[c]&cToken == 0 {
-			f.note(400, "CSeq has a method that is not a token")
-			return
-		}
-	}
 	m.cseq = uint32(n)
+	if m.request && string(method) == string(m.methodText.of(b)) {
+		return
+	}
 	switch {
+	case run(b, i, end, cToken) < end:
+		f.note(400, "CSeq has a method that is not a token")
 	case !m.request:
 		m.methodText = makeSpan(i, end)
 		m.method = ParseMethod(method)
-	case string(method) == string(m.methodText.of(b)):
 	case m.method == Unknown:
 		f.note(501, "method is unknown, and CSeq has another one") // RFC 4475 3.1.2.18
 	default:
@@ -91,32 +89,29 @@ func (m *Message) checkCSeq(f *fault) {
 
 // checkSingles reads the headers that stand once in every message: From, To, Call-ID and, if there, Max-Forwards.
 func (m *Message) checkSingles(f *fault) {
-	if h, ok := m.single(From, f); ok {
+	if h := m.single(From, f); h != nil {
 		if what := m.from.scan(m.raw, int(h.ValStart), int(h.ValEnd)); what != "" {
 			f.noteMore(400, "From ", what)
 		}
 	}
-	if h, ok := m.single(To, f); ok {
+	if h := m.single(To, f); h != nil {
 		if what := m.to.scan(m.raw, int(h.ValStart), int(h.ValEnd)); what != "" {
 			f.noteMore(400, "To ", what)
 		}
 	}
-	if h, ok := m.single(CallID, f); ok {
+	if h := m.single(CallID, f); h != nil {
 		m.callID = makeSpan(int(h.ValStart), int(h.ValEnd))
 		id := m.callID.of(m.raw)
 		if len(id) == 0 {
 			f.note(400, "Call-ID is empty")
 		}
-		for _, c := range id {
-			if class[c]&cWord == 0 {
-				f.note(400, "Call-ID has a character that does not belong there")
-				break
-			}
+		if run(id, 0, len(id), cWord) < len(id) {
+			f.note(400, "Call-ID has a character that does not belong there")
 		}
 	}
 	if m.first[MaxForwards] != 0 && m.request {
-		h, _ := m.single(MaxForwards, f)
-		n, ok := number(m.HeaderValue(h))
+		h := m.single(MaxForwards, f)
+		n, ok := number(m.raw[h.ValStart:h.ValEnd])
 		if !ok || n > MaxForwardsMax {
 			f.note(400, "Max-Forwards is not a number from 0 to 255")
 			return
@@ -125,18 +120,18 @@ func (m *Message) checkSingles(f *fault) {
 	}
 }
 
-// single returns the only header line of this id. Its absence and a second line are faults (RFC 3261 7.3.1, 8.1.1;
+// single returns the only header line of this id, nil when there is none. Its absence and a second line are faults (RFC 3261 7.3.1, 8.1.1;
 // RFC 4475 3.3.1 and 3.3.8); the first of several is returned all the same, so that a response can be built.
-func (m *Message) single(id HeaderID, f *fault) (h Header, ok bool) {
+func (m *Message) single(id HeaderID, f *fault) *Header {
 	n := m.first[id]
 	if n == 0 {
 		f.noteMore(400, headerNames[id], " is missing")
-		return Header{}, false
+		return nil
 	}
 	if m.last[id] != n {
 		f.noteMore(400, headerNames[id], " stands there more than once")
 	}
-	return m.headers[n-1], true
+	return &m.headers[n-1]
 }
 
 // checkBody applies Content-Length (RFC 3261 18.3): bytes behind the body are dropped, a body that is too short is a
@@ -145,8 +140,8 @@ func (m *Message) checkBody(f *fault) {
 	if m.first[ContentLength] == 0 {
 		return
 	}
-	h, _ := m.single(ContentLength, f)
-	n, ok := number(m.HeaderValue(h))
+	h := m.single(ContentLength, f)
+	n, ok := number(m.raw[h.ValStart:h.ValEnd])
 	switch {
 	case !ok:
 		f.note(400, "Content-Length is not a number") // RFC 4475 3.1.2.3

@@ -154,14 +154,12 @@ func (m *Message) requestLine(line []byte, f *fault) bool {
 		f.note(400, "Request-URI is in <> or has spaces around it") // RFC 4475 3.1.2.7 and 3.1.2.9
 		return true
 	}
-	parts, err := sipaddr.Split(text)
-	switch {
+	switch err := m.uri.Split(text); {
 	case err != nil:
 		f.noteMore(400, "Request-URI is bad: ", err.Error()) // also RFC 4475 3.1.2.8
-	case parts.HasHeaders():
+		m.uri = sipaddr.Parts{}
+	case m.uri.HasHeaders():
 		f.note(400, "Request-URI has headers behind '?'") // RFC 3261 19.1.1, RFC 4475 3.1.2.11
-	default:
-		m.uri = parts
 	}
 	return true
 }
@@ -180,7 +178,10 @@ func (m *Message) scanHeaders(raw []byte, pos int, f *fault) int {
 		if pos+1 < len(raw) && raw[pos] == '\r' && raw[pos+1] == '\n' {
 			break
 		}
-		end := lineEnd(raw, pos, f)
+		end := pos + bytes.IndexByte(raw[pos:], '\r') + 2
+		if end <= pos+1 || end > len(raw) || raw[end-1] != '\n' {
+			end = lineEnd(raw, pos, f)
+		}
 		if end < 0 {
 			f.note(400, "headers do not end with an empty line")
 			m.headers = headers
@@ -236,10 +237,16 @@ func (m *Message) scanHeaders(raw []byte, pos int, f *fault) int {
 		if valEnd > val && class[raw[valEnd-1]]&cLWS != 0 {
 			valEnd = trimLWS(raw, val, valEnd)
 		}
-		headers = append(headers, Header{
-			ID: id, Start: uint32(pos), NameEnd: uint32(pos + n),
-			ValStart: uint32(val), ValEnd: uint32(valEnd), End: uint32(next), next: -1,
-		})
+		// Field by field: a literal would be built elsewhere and copied, which costs more than the scan of the line.
+		if len(headers) == cap(headers) {
+			headers = append(headers, Header{})
+		} else {
+			headers = headers[:len(headers)+1]
+		}
+		h := &headers[len(headers)-1]
+		h.ID, h.next = id, -1
+		h.Start, h.NameEnd, h.End = uint32(pos), uint32(pos+n), uint32(next)
+		h.ValStart, h.ValEnd = uint32(val), uint32(valEnd)
 		if id != OtherHeader {
 			at := int16(len(headers))
 			if last := m.last[id]; last != 0 {

@@ -35,9 +35,7 @@ func scanParam(b []byte, i, end int) (p param, what string) {
 				return p, "has a quoted string without end"
 			}
 		} else {
-			for i < end && class[b[i]]&cValue != 0 {
-				i++
-			}
+			i = run(b, i, end, cValue)
 		}
 		if p.valueEnd = i; i == p.value {
 			return p, "has a parameter without the value that '=' announces"

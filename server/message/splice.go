@@ -15,12 +15,11 @@ type Splice struct {
 	digits    [24]byte // Max-Forwards, then Content-Length
 }
 
-// edit replaces the bytes from start to end, which are equal for an insertion, by name and value.
+// edit replaces the bytes from start to end, which are equal for an insertion.
 type edit struct {
 	start, end uint32
-	line       bool // a whole line: name, ": ", value, CRLF
-	below      bool // an insertion that goes below others at its place
-	name       string
+	line       bool // a whole line of header id
+	id         HeaderID
 	value      []byte
 }
 
@@ -39,35 +38,49 @@ func (s *Splice) Reset(m *Message) {
 	for i := range s.source.edits {
 		e := &s.source.edits[i]
 		if !e.text.empty() {
-			s.put(edit{start: uint32(e.at.start), end: uint32(e.at.end), below: true, value: e.text.of(s.source.buf[:])})
+			s.replace(uint32(e.at.start), uint32(e.at.end), e.text.of(s.source.buf[:]))
 		}
 	}
 }
 
-// put files e behind the edits that start before it. At one place insertions go before replacements, and of two
-// insertions the later one goes first, unless it is to be below.
-func (s *Splice) put(e edit) {
-	s.edits = append(s.edits, e)
-	i := len(s.edits) - 1
-	for ; i > 0; i-- {
-		p := &s.edits[i-1]
-		insertBefore := p.start == e.start && e.start == e.end && (!e.below || p.start != p.end)
-		if p.start <= e.start && !insertBefore {
+// place makes room for an edit of the bytes from start to end behind the edits that start before it. At one place
+// insertions go before replacements, and of two insertions the later one goes first, unless it is to be below. The caller
+// fills the rest in: an edit handed over by value would be copied, which costs more than the edit.
+func (s *Splice) place(start, end uint32, below bool) *edit {
+	n := len(s.edits)
+	if n == cap(s.edits) {
+		s.edits = append(s.edits, edit{})
+	} else {
+		s.edits = s.edits[:n+1]
+	}
+	for ; n > 0; n-- {
+		p := &s.edits[n-1]
+		insertBefore := p.start == start && start == end && (!below || p.start != p.end)
+		if p.start <= start && !insertBefore {
 			break
 		}
-		s.edits[i] = *p
+		s.edits[n] = *p
 	}
-	s.edits[i] = e
+	e := &s.edits[n]
+	e.start, e.end, e.line = start, end, false
+	return e
 }
 
-func (s *Splice) insertLine(at uint32, name string, value []byte) {
-	s.put(edit{start: at, end: at, line: true, name: name, value: value})
+// replace puts value in the place of the bytes from start to end.
+func (s *Splice) replace(start, end uint32, value []byte) {
+	s.place(start, end, true).value = value
+}
+
+// insertLine puts a header line at a place.
+func (s *Splice) insertLine(at uint32, id HeaderID, value []byte, below bool) {
+	e := s.place(at, at, below)
+	e.line, e.id, e.value = true, id, value
 }
 
 // RequestURI replaces the Request-URI.
 func (s *Splice) RequestURI(uri []byte) {
 	if s.m.request {
-		s.put(edit{start: uint32(s.m.uriText.start), end: uint32(s.m.uriText.end), value: uri})
+		s.replace(uint32(s.m.uriText.start), uint32(s.m.uriText.end), uri)
 	}
 }
 
@@ -87,7 +100,7 @@ func (s *Splice) top(id HeaderID) uint32 {
 }
 
 // PushVia puts a Via line (value given, "SIP/2.0/UDP host;branch=...") above all others.
-func (s *Splice) PushVia(value []byte) { s.insertLine(s.top(Via), "Via", value) }
+func (s *Splice) PushVia(value []byte) { s.insertLine(s.top(Via), Via, value, false) }
 
 // PopVia removes the topmost Via value (RFC 3261 16.7 step 3).
 func (s *Splice) PopVia() {
@@ -97,7 +110,7 @@ func (s *Splice) PopVia() {
 	}
 	h := s.m.headers[n-1]
 	if next := s.m.via.next; next != 0 {
-		s.put(edit{start: h.ValStart, end: uint32(next)})
+		s.replace(h.ValStart, uint32(next), nil)
 		return
 	}
 	s.Remove(h)
@@ -110,22 +123,22 @@ func (s *Splice) SetMaxForwards(n int) {
 		s.SetValue(h, value)
 		return
 	}
-	s.insertLine(s.top(MaxForwards), headerNames[MaxForwards], value)
+	s.insertLine(s.top(MaxForwards), MaxForwards, value, false)
 }
 
 // PushRecordRoute puts a Record-Route line above the others (RFC 3261 16.6 step 4).
 func (s *Splice) PushRecordRoute(value []byte) {
-	s.insertLine(s.top(RecordRoute), headerNames[RecordRoute], value)
+	s.insertLine(s.top(RecordRoute), RecordRoute, value, false)
 }
 
 // PushPath puts a Path line above the others (RFC 3327 5.2).
-func (s *Splice) PushPath(value []byte) { s.insertLine(s.top(Path), headerNames[Path], value) }
+func (s *Splice) PushPath(value []byte) { s.insertLine(s.top(Path), Path, value, false) }
 
 // PopRoute removes the first n Route values (16.4).
 func (s *Splice) PopRoute(n int) { s.popRoutes = n }
 
 // PushRoute puts a Route line above the rest.
-func (s *Splice) PushRoute(value []byte) { s.insertLine(s.top(Route), headerNames[Route], value) }
+func (s *Splice) PushRoute(value []byte) { s.insertLine(s.top(Route), Route, value, false) }
 
 // AppendRoute puts a Route line below the rest.
 func (s *Splice) AppendRoute(value []byte) {
@@ -133,7 +146,7 @@ func (s *Splice) AppendRoute(value []byte) {
 	if n := s.m.last[Route]; n != 0 {
 		at = s.m.headers[n-1].End
 	}
-	s.put(edit{start: at, end: at, line: true, below: true, name: headerNames[Route], value: value})
+	s.insertLine(at, Route, value, true)
 }
 
 // PopLastRoute removes the last Route value (16.4: a strict router put the Request-URI there).
@@ -171,20 +184,20 @@ func (s *Splice) cutRoutes() {
 			continue
 		}
 		if uint32(keepStart) > h.ValStart {
-			s.put(edit{start: h.ValStart, end: uint32(keepStart)})
+			s.replace(h.ValStart, uint32(keepStart), nil)
 		}
 		if uint32(keepEnd) < h.ValEnd {
-			s.put(edit{start: uint32(keepEnd), end: h.ValEnd})
+			s.replace(uint32(keepEnd), h.ValEnd, nil)
 		}
 	}
 }
 
 // Remove removes a whole header line.
-func (s *Splice) Remove(h Header) { s.put(edit{start: h.Start, end: h.End}) }
+func (s *Splice) Remove(h Header) { s.replace(h.Start, h.End, nil) }
 
 // SetValue replaces the value of a header line.
 func (s *Splice) SetValue(h Header, value []byte) {
-	s.put(edit{start: h.ValStart, end: h.ValEnd, value: value})
+	s.replace(h.ValStart, h.ValEnd, value)
 }
 
 // AddHeader adds a header line (name and value) behind the last header.
@@ -203,7 +216,7 @@ func (s *Splice) SetContentLength() {
 func (s *Splice) SetBody(body []byte) {
 	s.setLength(len(body))
 	// The body comes behind everything, also behind what Append adds at the end of the headers.
-	s.put(edit{start: uint32(s.m.body.start), end: uint32(len(s.m.raw)), value: body})
+	s.replace(uint32(s.m.body.start), uint32(len(s.m.raw)), body)
 }
 
 func (s *Splice) setLength(n int) {
@@ -244,7 +257,7 @@ func (s *Splice) apply(dst []byte, e *edit, at int) ([]byte, int) {
 		at = start
 	}
 	if e.line {
-		dst = appendField(dst, e.name, e.value)
+		dst = appendField(dst, headerNames[e.id], e.value)
 	} else {
 		dst = append(dst, e.value...)
 	}
