@@ -58,6 +58,7 @@ type Client struct {
 	invite      bool
 	provisional bool
 	cancelled   bool // Cancel has been called
+	acked       bool // buf holds the ACK
 
 	timers timers
 	buf    []byte      // the request; in Completed the ACK
@@ -105,7 +106,7 @@ func (c *Client) Ref() transport.Ref { return c.ref }
 // Sent returns the request as sent. It is gone (nil) after the callback that reported the first final response or a
 // failure: what a transaction keeps for half a minute after that is its ACK at most.
 func (c *Client) Sent() []byte {
-	if c.state == completed && c.invite || c.state == terminated {
+	if c.acked {
 		return nil
 	}
 	return c.buf
@@ -219,7 +220,7 @@ func (s *Shard) stepClient(c *Client, ev event, m *message.Message, err error) {
 		s.endClient(c)
 	case act&sendAck != 0:
 		s.buffers.give(c.buf)
-		c.buf = ack
+		c.buf, c.acked = ack, true
 		s.dropUnsentCancel(c)
 	case ev == ev2xx || ev == ev3xx:
 		if act&toUser != 0 {

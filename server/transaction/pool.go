@@ -9,7 +9,7 @@ var classSizes = [...]int{512, 1 << 10, 2 << 10, 4 << 10, 16 << 10, 64 << 10}
 // Bounds of what a shard keeps for reuse; more goes to the garbage collector.
 const (
 	maxFreeBytes    = 256 << 10 // in buffers of one class
-	maxFreeMessages = 256       // request copies, each with a buffer of at most maxKeptMessage
+	maxFreeMessages = 128       // request copies, each with a buffer of at most maxKeptMessage
 	maxKeptMessage  = 4 << 10
 )
 

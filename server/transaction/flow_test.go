@@ -1,0 +1,84 @@
+package transaction
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"sipd/server/transport"
+)
+
+func TestResponseFlow(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		via   string
+		proto transport.Proto
+		from  string
+		want  string
+		conn  transport.ConnID
+	}{
+		{"sent-by port", "SIP/2.0/UDP 192.0.2.1:5070", transport.UDP, "192.0.2.1:40000", "192.0.2.1:5070", 0},
+		{"default port", "SIP/2.0/UDP 192.0.2.1", transport.UDP, "192.0.2.1:40000", "192.0.2.1:5060", 0},
+		{"received", "SIP/2.0/UDP 10.0.0.1:5070", transport.UDP, "192.0.2.1:40000", "192.0.2.1:5070", 0},
+		{"forged received", "SIP/2.0/UDP 10.0.0.1:5070;received=198.51.100.1", transport.UDP, "192.0.2.1:40000", "192.0.2.1:5070", 0},
+		{"host name", "SIP/2.0/UDP phone.example.org", transport.UDP, "192.0.2.1:40000", "192.0.2.1:5060", 0},
+		{"rport", "SIP/2.0/UDP 10.0.0.1:5070;rport", transport.UDP, "192.0.2.1:40000", "192.0.2.1:40000", 0},
+		{"forged rport", "SIP/2.0/UDP 10.0.0.1:5070;rport=9", transport.UDP, "192.0.2.1:40000", "192.0.2.1:40000", 0},
+		{"maddr", "SIP/2.0/UDP 10.0.0.1:5070;maddr=224.0.1.75", transport.UDP, "192.0.2.1:40000", "224.0.1.75:5070", 0},
+		{"maddr before rport", "SIP/2.0/UDP 10.0.0.1;rport;maddr=224.0.1.75", transport.UDP, "192.0.2.1:40000", "224.0.1.75:5060", 0},
+		{"maddr of the other family", "SIP/2.0/UDP 10.0.0.1;rport;maddr=[2001:db8::5]", transport.UDP, "192.0.2.1:40000", "192.0.2.1:40000", 0},
+		{"maddr name", "SIP/2.0/UDP 10.0.0.1:5070;maddr=mcast.example.org", transport.UDP, "192.0.2.1:40000", "192.0.2.1:5070", 0},
+		{"IPv6", "SIP/2.0/UDP [2001:db8::9]:5070", transport.UDP, "[2001:db8::1]:40000", "[2001:db8::1]:5070", 0},
+		{"IPv6 maddr", "SIP/2.0/UDP [2001:db8::9]:5070;maddr=[ff02::5]", transport.UDP, "[2001:db8::1]:40000", "[ff02::5]:5070", 0},
+		{"TCP", "SIP/2.0/TCP 10.0.0.1:5070", transport.TCP, "192.0.2.1:40000", "192.0.2.1:5070", 3},
+		{"TCP, rport", "SIP/2.0/TCP 10.0.0.1;rport", transport.TCP, "192.0.2.1:40000", "192.0.2.1:5060", 3},
+		{"TLS", "SIP/2.0/TLS 10.0.0.1", transport.TLS, "192.0.2.1:40000", "192.0.2.1:5061", 3},
+		{"WS", "SIP/2.0/WS abc.invalid", transport.WS, "192.0.2.1:40000", "192.0.2.1:40000", 3},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			from := transport.Flow{Proto: tt.proto, Conn: tt.conn, Local: netip.MustParseAddrPort("192.0.2.9:5060"), Remote: netip.MustParseAddrPort(tt.from)}
+			text := strings.Replace(request("OPTIONS", "z9hG4bKabc"), "SIP/2.0/UDP 192.0.2.1:5062", tt.via, 1)
+			got := ResponseFlow(parse(t, from, text), from)
+			want := from
+			want.Remote = netip.MustParseAddrPort(tt.want)
+			if got != want {
+				t.Errorf("via %s from %s: got %+v, want %+v", tt.via, tt.from, got, want)
+			}
+		})
+	}
+}
+
+func TestStatelessBranch(t *testing.T) {
+	branch := func(text string) string {
+		b := AppendStatelessBranch(nil, parse(t, udpPeer, text), 77)
+		if loop, ok := LoopHash(b); !ok || loop != 77 {
+			t.Errorf("branch %q: got loop %d %v, want 77", b, loop, ok)
+		}
+		return string(b)
+	}
+	invite := request("INVITE", "z9hG4bKabc")
+	base := branch(invite)
+	for name, same := range map[string]string{
+		"retransmission":  invite,
+		"CANCEL":          request("CANCEL", "z9hG4bKabc"),
+		"case of branch":  request("INVITE", "z9hG4bKABC"),
+		"another To name": strings.Replace(invite, "To: Bob", "To: Robert", 1),
+	} {
+		if got := branch(same); got != base {
+			t.Errorf("%s: got %s, want %s", name, got, base)
+		}
+	}
+	for name, other := range map[string]string{
+		"branch":   request("INVITE", "z9hG4bKabd"),
+		"sent-by":  strings.Replace(invite, "5062", "5063", 1),
+		"RFC 2543": strings.Replace(invite, ";branch=z9hG4bKabc", "", 1),
+	} {
+		if got := branch(other); got == base {
+			t.Errorf("another %s: got the same branch %s", name, got)
+		}
+	}
+	old := strings.Replace(invite, ";branch=z9hG4bKabc", "", 1)
+	if a, b := branch(old), branch(strings.Replace(old, "CSeq: 7", "CSeq: 8", 1)); a == b {
+		t.Errorf("RFC 2543: two CSeq numbers have the same branch %s", a)
+	}
+}
