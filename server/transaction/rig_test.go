@@ -208,25 +208,31 @@ type user struct {
 	failed   func(s *Shard, c *Client, why Failure, err error)
 	ended    func(s *Shard)
 	cancel   func(s *Shard, tx *Server)
-	quiet    bool
+	quiet    bool // it notes nothing
+}
+
+func (u *user) note(what string) {
+	if !u.quiet {
+		u.r.note(what)
+	}
 }
 
 func (u *user) Response(s *Shard, c *Client, m *message.Message) {
-	u.r.note(fmt.Sprintf("-> %d", m.Status()))
+	u.note(fmt.Sprintf("-> %d", m.Status()))
 	if u.response != nil {
 		u.response(s, c, m)
 	}
 }
 
 func (u *user) Failed(s *Shard, c *Client, why Failure, err error) {
-	u.r.note("-> " + why.String())
+	u.note("-> " + why.String())
 	if u.failed != nil {
 		u.failed(s, c, why, err)
 	}
 }
 
 func (u *user) Ended(s *Shard, c *Client) {
-	u.r.note("-> ended")
+	u.note("-> ended")
 	if u.ended != nil {
 		u.ended(s)
 	}
@@ -236,14 +242,14 @@ func (u *user) Ended(s *Shard, c *Client) {
 type serverUser struct{ *user }
 
 func (u serverUser) Cancelled(s *Shard, tx *Server, m *message.Message) {
-	u.r.note("-> cancelled")
+	u.note("-> cancelled")
 	if u.cancel != nil {
 		u.cancel(s, tx)
 	}
 }
 
 func (u serverUser) Ended(s *Shard, tx *Server) {
-	u.r.note(fmt.Sprintf("-> ended %d", tx.Status()))
+	u.note(fmt.Sprintf("-> ended %d", tx.Status()))
 	if u.ended != nil {
 		u.ended(s)
 	}
