@@ -1,12 +1,20 @@
-// Package server assembles the SIP core: it takes what the network brings, asks transactions, auth, target and location,
-// and lets registrar, proxy and redirect act.
 package server
 
 import (
 	"context"
+	"errors"
+	"hash/maphash"
 	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"sipd/location"
+	"sipd/server/auth"
+	"sipd/server/message"
+	"sipd/server/proxy"
+	"sipd/server/target"
+	"sipd/server/transaction"
 	"sipd/server/transport"
 	"sipd/store"
 	"sipd/store/cache"
@@ -21,17 +29,124 @@ type Config struct {
 	Log        *slog.Logger
 }
 
-// Server is the SIP core.
+// Server is the SIP core: the transport.Receiver that everything else hangs off.
 type Server struct {
-	// ...
+	net      transport.Network
+	tables   func() *cache.Snapshot
+	location *location.Service
+	record   func(store.LogRow)
+	log      *slog.Logger
+
+	transactions *transaction.Table
+	proxy        *proxy.Proxy
+	verifier     *auth.Verifier
+	seed         maphash.Seed
+	scratch      sync.Pool      // *scratch
+	commits      *transport.Out // of location's completions; its committer is the only writer
+	draining     atomic.Bool
+	registering  atomic.Int64 // REGISTERs that wait for their commit
+	panics       atomic.Int64
+	dropped      atomic.Int64
+}
+
+// scratch is what handling one message needs, so that it allocates nothing.
+type scratch struct {
+	msg      message.Message
+	from     transport.Flow
+	now      time.Time
+	tables   target.Tables
+	route    proxy.Route
+	decision target.Decision
+	facts    target.Facts
+	buf      []byte
+	tag      []byte
+	server   *Server
 }
 
 // New makes a server. It starts nothing.
-func New(cfg Config) (*Server, error) { return nil, nil }
+func New(cfg Config) (*Server, error) {
+	if cfg.Net == nil || cfg.Tables == nil || cfg.Location == nil || cfg.Log == nil {
+		return nil, errors.New("server: Net, Tables, Location and Log are needed")
+	}
+	txs, err := transaction.New(transaction.Config{Net: cfg.Net, Log: cfg.Log})
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		net: cfg.Net, tables: cfg.Tables, location: cfg.Location, record: cfg.RequestLog, log: cfg.Log,
+		transactions: txs,
+		verifier:     auth.NewVerifier(),
+		seed:         maphash.MakeSeed(),
+		commits:      cfg.Net.NewOut(),
+	}
+	s.scratch.New = func() any { return &scratch{server: s} }
+	s.proxy = proxy.New(proxy.Config{Net: cfg.Net, Name: cfg.Tables().Settings.ProxyName, Finished: s.finished, Log: cfg.Log})
+	return s, nil
+}
 
-// Run serves the network until ctx ends; then it drains (BEHAVIOUR, Drain) for at most 5 s and returns when all its
-// goroutines have ended. location.Run and cache.Run are the caller's.
-func (s *Server) Run(ctx context.Context) error { return nil }
+// drainLimit is how long open transactions may take to finish after a stop was asked for (CONTRACT 2).
+const drainLimit = 5 * time.Second
+
+// Run serves the network until ctx ends; then it drains: new requests outside a dialog get 503, open ones finish, and after
+// 5 s pending INVITEs are cancelled and answered. It returns when all its goroutines have ended. location.Run and
+// cache.Run are the caller's and must go on until Run has returned.
+func (s *Server) Run(ctx context.Context) error {
+	serve, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var group sync.WaitGroup
+	failed := make(chan error, 2)
+	group.Go(func() { failed <- s.net.Run(serve, s) })
+	group.Go(func() { failed <- s.transactions.Run(serve) })
+	var err error
+	select {
+	case err = <-failed:
+	case <-ctx.Done():
+		s.drain()
+	}
+	stop()
+	group.Wait()
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// drain waits until nothing is open.
+func (s *Server) drain() {
+	s.draining.Store(true)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(drainLimit); time.Now().Before(end) && s.open() > 0; {
+		<-tick.C
+	}
+	if s.proxy.Open() == 0 {
+		return
+	}
+	out := s.net.NewOut()
+	s.transactions.EachServer(out, time.Now(), func(sh *transaction.Shard, tx *transaction.Server) {
+		if c, ok := tx.User().(*proxy.Context); ok {
+			c.Abort(sh)
+		}
+	})
+	out.Flush()
+}
+
+// open counts what has no final response yet.
+func (s *Server) open() int { return s.proxy.Open() + int(s.registering.Load()) }
 
 // Flush sends what location's completions queued: location.Service calls it after each batch of Done.
-func (s *Server) Flush() {}
+func (s *Server) Flush() { s.commits.Flush() }
+
+// Status is the server's gauges and counters, for the state dump and tests.
+type Status struct {
+	ServerTransactions, ClientTransactions int
+	OpenRequests                           int   // proxied requests and REGISTERs without a final response
+	Panics                                 int64 // messages whose handling panicked: a fault of ours
+	Dropped                                int64 // messages dropped as malformed or stray
+}
+
+// Status returns the gauges now.
+func (s *Server) Status() Status {
+	servers, clients := s.transactions.Counts()
+	return Status{servers, clients, s.open(), s.panics.Load(), s.dropped.Load()}
+}

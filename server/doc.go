@@ -1,0 +1,14 @@
+// Package server assembles the SIP core. It is the transport.Receiver: it indexes a message, enters the shard of its
+// Call-ID, offers it to the transactions and takes what they leave through the pipeline of dispatch.go, where the order of
+// all checks stands. Packages auth and target decide, proxy, redirect and registrar act; they meet here and nowhere else.
+//
+//	receive.go    from bytes to a message in its shard; the recover around each message
+//	dispatch.go   the pipeline, in the order of RFC 3261 8.2 and 16.3 to 16.5
+//	call.go       requests that package target decides about
+//	register.go   REGISTER (10.3): registrar decides, location commits, the answer follows the commit
+//	respond.go    answers without a transaction
+//	log.go        request log rows (BEHAVIOUR D)
+//
+// Its goroutines are the network's workers and the transactions' timers; Run waits for both. A message is handled to its
+// end by the goroutine that received it. What a commit answers comes from location's committer.
+package server

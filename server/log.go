@@ -1,0 +1,57 @@
+package server
+
+import (
+	"time"
+
+	"sipd/server/message"
+	"sipd/server/proxy"
+	"sipd/server/transaction"
+	"sipd/store"
+)
+
+// finished logs the end of a proxied request, or the CANCEL of one (BEHAVIOUR D). It is proxy.Config.Finished.
+func (s *Server) finished(_ *transaction.Shard, f proxy.Finished) {
+	if s.record == nil {
+		return
+	}
+	row := logRow(f.Request, f.Status, f.Tag)
+	if user, ok := f.User.(*store.User); ok && user != nil {
+		row.AuthUser = string(user.Key)
+	}
+	if f.NextHop.Remote.IsValid() {
+		row.NextHop = f.NextHop.Remote.String()
+	}
+	row.Duration = f.Took
+	row.Time = time.Now().Add(-f.Took)
+	s.write(row)
+}
+
+// logFinal logs an answer of our own to the message in hand.
+func (s *Server) logFinal(x *scratch, status int, tag []byte) {
+	if s.record == nil {
+		return
+	}
+	row := logRow(&x.msg, status, tag)
+	row.Time = x.now
+	if u := x.facts.User; u != nil {
+		row.AuthUser = string(u.Key)
+	}
+	s.write(row)
+}
+
+func (s *Server) write(row store.LogRow) {
+	row.Server = s.tables().Settings.ServerName
+	s.record(row)
+}
+
+// logRow takes the columns a message has. A challenge or another stateless answer is never logged.
+func logRow(m *message.Message, status int, tag []byte) store.LogRow {
+	if to := m.ToTag(); to != nil {
+		tag = to
+	}
+	return store.LogRow{
+		Method: string(m.MethodText()), Status: status, RequestURL: string(m.RequestURI().Text), CallID: string(m.CallID()),
+		From: string(m.FromAddress().URI.Text), To: string(m.ToAddress().URI.Text),
+		CSeq: m.CSeq(), FromTag: string(m.FromTag()), ToTag: string(tag), Source: m.Source.String(),
+	}
+}
