@@ -1,9 +1,10 @@
-package message
+package message_test
 
 import (
-	"net/netip"
 	"strings"
 	"testing"
+
+	"sipd/server/message"
 )
 
 // invite is what a phone sends: the measure of the hot path.
@@ -35,10 +36,8 @@ a=sendrecv
 m=video 0 RTP/AVP 31
 `, "\n", "\r\n"))
 
-var aliceSource = netip.MustParseAddrPort("203.0.113.7:40961")
-
 // forward makes the edits of a proxy that record-routes (RFC 3261 16.6).
-func forward(s *Splice, m *Message, dst []byte) []byte {
+func forward(s *message.Splice, m *message.Message, dst []byte) []byte {
 	s.Reset(m)
 	s.RequestURI(newURI)
 	s.PushVia(newVia)
@@ -55,7 +54,7 @@ var (
 
 func BenchmarkIndex(b *testing.B) {
 	b.ReportAllocs()
-	var m Message
+	var m message.Message
 	for b.Loop() {
 		if err := m.Index(invite); err != nil {
 			b.Fatal(err)
@@ -65,11 +64,11 @@ func BenchmarkIndex(b *testing.B) {
 
 func BenchmarkForward(b *testing.B) {
 	b.ReportAllocs()
-	var m Message
-	var s Splice
+	var m message.Message
+	var s message.Splice
 	var dst []byte
 	for b.Loop() {
-		m.Source = aliceSource
+		m.Source = source
 		if err := m.Index(invite); err != nil {
 			b.Fatal(err)
 		}
@@ -79,13 +78,106 @@ func BenchmarkForward(b *testing.B) {
 
 func BenchmarkResponse(b *testing.B) {
 	b.ReportAllocs()
-	var m Message
-	m.Source = aliceSource
+	var m message.Message
+	m.Source = source
 	if err := m.Index(invite); err != nil {
 		b.Fatal(err)
 	}
 	var dst []byte
 	for b.Loop() {
-		dst = AppendResponse(dst[:0], &m, 180, "", []byte("1928301774"), nil, nil)
+		dst = message.AppendResponse(dst[:0], &m, 180, "", []byte("1928301774"), nil, nil)
+	}
+}
+
+// The hot path allocates nothing once its buffers have grown.
+func TestNoAllocation(t *testing.T) {
+	m := message.Message{Source: source}
+	var s message.Splice
+	dst := make([]byte, 0, 2*message.MaxMessage)
+	resp := make([]byte, 0, message.MaxMessage)
+	var copied message.Message
+	var answer message.Message
+	if err := answer.Index(message.AppendResponse(nil, index(t, invite), 486, "", []byte("x"), nil, nil)); err != nil {
+		t.Fatal(err)
+	}
+	date := []byte("Sat, 13 Nov 2010 23:29:00 GMT")
+	fields := []message.Field{{Name: "Date", Value: date}}
+	tests := []struct {
+		name string
+		f    func()
+	}{
+		{"index and forward", func() {
+			if err := m.Index(invite); err != nil {
+				t.Fatal(err)
+			}
+			dst = forward(&s, &m, dst[:0])
+		}},
+		{"forward with every edit", func() {
+			s.Reset(&m)
+			s.RequestURI(newURI)
+			s.PopVia()
+			s.PushVia(newVia)
+			s.SetMaxForwards(12)
+			s.PopRoute(1)
+			s.PopLastRoute()
+			s.PushRoute(newRecordRoute)
+			s.AppendRoute(newRecordRoute)
+			s.AddHeader("Date", date)
+			s.SetBody(date)
+			dst = s.Append(dst[:0])
+		}},
+		{"response", func() { resp = message.AppendResponse(resp[:0], &m, 404, "", []byte("tag"), fields, date) }},
+		{"ack", func() { resp = message.AppendAck(resp[:0], &m, &answer) }},
+		{"cancel", func() { resp = message.AppendCancel(resp[:0], &m, fields) }},
+		{"views", func() {
+			m.RequestURI()
+			m.Top()
+			m.FromAddress()
+			m.ToAddress()
+			for v := m.Values(message.Contact); ; {
+				text, ok := v.Next()
+				if !ok {
+					break
+				}
+				if a, err := message.ParseAddress(text); err != nil || a.URI.Port != 5060 {
+					t.Fatal(err)
+				}
+			}
+			m.HasToken(message.Supported, "outbound")
+			m.Vias(func(v *message.ViaValue) bool { return len(v.Branch) > 0 })
+		}},
+		{"copy", func() { copied.Copy(&m) }},
+		{"frame", func() {
+			if _, n, err := message.Frame(invite); n != len(invite) || err != nil {
+				t.Fatal(n, err)
+			}
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if n := testing.AllocsPerRun(100, tt.f); n != 0 {
+				t.Errorf("got %v allocations, want 0", n)
+			}
+		})
+	}
+}
+
+func BenchmarkFrame(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, n, err := message.Frame(invite); n != len(invite) || err != nil {
+			b.Fatal(n, err)
+		}
+	}
+}
+
+func BenchmarkCopy(b *testing.B) {
+	b.ReportAllocs()
+	var m, c message.Message
+	if err := m.Index(invite); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		c.Copy(&m)
 	}
 }
