@@ -56,8 +56,8 @@ func inviteClient(s state, ev event) (state, action) {
 		case evLife: // Timer D
 			return terminated, 0
 		case evTransport:
-			// The figure informs the TU of an ACK that cannot be sent. Ours has its final response already and could do
-			// nothing with it, so it only hears that the transaction has ended.
+			// Deviates from RFC 6026 8.4: the figure informs the TU of an ACK that cannot be sent. Ours has its final
+			// response already and could do nothing with it, so it only hears that the transaction has ended.
 			return terminated, 0
 		}
 	}

@@ -4,6 +4,9 @@ package transaction
 //
 // evRetransmit is Timer G. evLife is Timer L in Accepted, Timer H in Completed and Timer I in Confirmed. A transport
 // error changes nothing in any state (RFC 6026 7.1): retransmissions of the INVITE must still be absorbed.
+//
+// Deviates from RFC 6026 8.8: the TU SHOULD be informed of the error, but is not. Ours could do nothing: the way of a
+// response is fixed, and the transport has tried the second one of 18.2.2.
 func inviteServer(s state, ev event) (state, action) {
 	switch s {
 	case idle:
@@ -44,8 +47,8 @@ func inviteServer(s state, ev event) (state, action) {
 			return completed, resend | doubleE
 		case evAck:
 			return confirmed, stopA | startK // Timer I
-		case evLife: // Timer H: the ACK never came. The user hears that the transaction has ended.
-			return terminated, 0
+		case evLife: // Timer H: the ACK never came.
+			return terminated, tellNoAck
 		}
 
 	case confirmed:

@@ -94,6 +94,7 @@ const (
 	tellTimeout   // the user hears: Timeout
 	tellTransport // the user hears: TransportFail
 	tellCancel    // the user hears: CancelTimeout
+	tellNoAck     // the user will find Unacknowledged when it hears that the transaction has ended
 
 	startA  // Timer A, E or G: T1, on unreliable transports only
 	doubleA // Timer A again with twice its value
@@ -111,7 +112,7 @@ const (
 
 var actionNames = [...]string{
 	"sendRequest", "sendAck", "resendAck", "sendResponse", "passResponse", "resend", "send100",
-	"toUser", "tellTimeout", "tellTransport", "tellCancel",
+	"toUser", "tellTimeout", "tellTransport", "tellCancel", "tellNoAck",
 	"startA", "doubleA", "doubleE", "slowE", "stopA",
 	"startB", "startD", "startJ", "startK", "stopB", "startTrying",
 }

@@ -59,7 +59,7 @@ var inviteServerCells = []cell{
 	{completed, evRequest, completed, resend},
 	{completed, evRetransmit, completed, resend | doubleE},
 	{completed, evAck, confirmed, stopA | startK},
-	{completed, evLife, terminated, 0},
+	{completed, evLife, terminated, tellNoAck},
 	{confirmed, evLife, terminated, 0},
 }
 

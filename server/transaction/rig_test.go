@@ -249,7 +249,11 @@ func (u serverUser) Cancelled(s *Shard, tx *Server, m *message.Message) {
 }
 
 func (u serverUser) Ended(s *Shard, tx *Server) {
-	u.note(fmt.Sprintf("-> ended %d", tx.Status()))
+	what := fmt.Sprintf("-> ended %d", tx.Status())
+	if tx.Unacknowledged() {
+		what += " without ACK"
+	}
+	u.note(what)
 	if u.ended != nil {
 		u.ended(s)
 	}

@@ -1,7 +1,7 @@
 package transaction
 
 // server is the non-INVITE server transaction: RFC 3261 17.2.2, Figure 8, with RFC 4320 and, for transport errors, which
-// change nothing, RFC 6026 8.8.
+// change nothing, RFC 6026 8.8 (see inviteServer).
 //
 // evLife is 64*T1 after the request in Trying and Proceeding (when the client has given up, RFC 4320 4.2 leaves nothing to
 // send), and Timer J in Completed. What RFC 4320 forbids to send does not get here; see Respond.

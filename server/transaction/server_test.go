@@ -69,7 +69,7 @@ func TestInviteServerCompleted(t *testing.T) {
 		r.at(40 * time.Second)
 		// Timer G: T1, doubling up to T2; Timer H ends it.
 		r.want("0s 486", "500ms 486", "1s 486", "1.5s 486", "3.5s 486", "7.5s 486", "11.5s 486", "15.5s 486", "19.5s 486",
-			"23.5s 486", "27.5s 486", "31.5s 486", "32s -> ended 486")
+			"23.5s 486", "27.5s 486", "31.5s 486", "32s -> ended 486 without ACK")
 	})
 }
 
@@ -109,7 +109,7 @@ func TestInviteServerReliable(t *testing.T) {
 			tx := r.startServer(request("INVITE", "z9hG4bKabc"), tcpPeer, nil)
 			r.reply(tx, 404)
 			r.at(40 * time.Second)
-			r.want("0s 404", "32s -> ended 404") // Timer H
+			r.want("0s 404", "32s -> ended 404 without ACK") // Timer H
 		})
 	})
 	t.Run("2xx", func(t *testing.T) {

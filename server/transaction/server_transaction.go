@@ -41,6 +41,7 @@ type Server struct {
 	method    message.Method
 	state     state
 	cancelled bool  // Cancelled has been called
+	noAck     bool  // Timer H has fired
 	status    int16 // last status sent
 	tag       [tagLen]byte
 
@@ -129,6 +130,9 @@ func (tx *Server) Status() int { return int(tx.status) }
 
 // Invite tells INVITE transactions from others.
 func (tx *Server) Invite() bool { return tx.method == message.INVITE }
+
+// Unacknowledged tells Ended that no ACK came for the non-2xx final response to an INVITE (Timer H, 17.2.1).
+func (tx *Server) Unacknowledged() bool { return tx.noAck }
 
 // Tag returns the To tag of responses made here to this request: constant for the transaction, unguessable.
 func (tx *Server) Tag() []byte { return tx.tag[:] }
@@ -238,6 +242,7 @@ func (s *Shard) stepServer(tx *Server, ev event, status int, resp []byte) action
 
 	switch {
 	case next == terminated:
+		tx.noAck = act&tellNoAck != 0
 		s.endServer(tx)
 		return act
 	case act&startTrying != 0:

@@ -139,7 +139,7 @@ func (t *Table) Run(ctx context.Context) error {
 			continue
 		}
 		if next != never {
-			wait := t.epoch.Add(time.Duration(next) * tickLength).Sub(time.Now())
+			wait := time.Until(t.epoch.Add(time.Duration(next) * tickLength))
 			if wait <= 0 {
 				if ctx.Err() != nil {
 					return ctx.Err()

@@ -3,6 +3,7 @@ package transaction
 import (
 	"context"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -212,6 +213,39 @@ func TestIdle(t *testing.T) {
 			t.Errorf("Run: got %v, want context.Canceled", err)
 		}
 	})
+}
+
+// TestWake: setting a timer wakes Run only when Run would sleep beyond it, and never waits.
+func TestWake(t *testing.T) {
+	r := &rig{t: t, start: time.Now()}
+	table, err := New(Config{Net: r})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.table = table
+	for i, tt := range []struct {
+		name    string
+		planned int64
+		delay   time.Duration
+		want    int
+	}{
+		{"Run is awake", math.MinInt64, time.Second, 0},
+		{"Run wakes earlier", 1, time.Second, 0},
+		{"Run would wake too late", 1 << 40, time.Second, 1},
+		{"Run sleeps for ever", never, time.Second, 1},
+		{"it has been woken already", never, 100 * time.Millisecond, 1},
+	} {
+		table.planned.Store(tt.planned)
+		if tt.want == 0 || i == 3 {
+			for len(table.wake) > 0 {
+				<-table.wake
+			}
+		}
+		r.doIn(fmt.Sprint("call", i), func(s *Shard) { s.Arm(&Timer{}, tt.delay) })
+		if got := len(table.wake); got != tt.want {
+			t.Errorf("%s: got %d wake-ups, want %d", tt.name, got, tt.want)
+		}
+	}
 }
 
 // TestPanicInTimer: a fault of a user costs its own event only.
