@@ -47,35 +47,29 @@ func (s *Shard) Cancel(c *Client, fields []message.Field) {
 		return
 	}
 	c.cancelled = true
-	if err := s.parse.Index(c.buf); err != nil {
+	if err := s.parse.Index(c.buf); err == nil {
+		s.text = message.AppendCancel(s.text[:0], &s.parse, fields)
+		x := s.cancels.take()
+		x.client = c
+		x.timers.node.owner = x
+		x.buf = s.buffers.copyOf(s.text)
+		c.cancel = x
+	} else {
 		s.table.log.Error("no CANCEL: the INVITE as sent cannot be read", "err", err)
-		s.giveUpLater(c)
-		return
 	}
-	s.text = message.AppendCancel(s.text[:0], &s.parse, fields)
-	x := s.cancels.take()
-	x.client = c
-	x.timers.node.owner = x
-	x.buf = s.buffers.copyOf(s.text)
-	c.cancel = x
 	s.startCancel(c)
 }
 
-// startCancel sends the CANCEL that Cancel has prepared, if a provisional response allows it.
+// startCancel sends the CANCEL that Cancel has prepared, if a provisional response allows it, and starts the 64*T1 after
+// which an INVITE without final response is taken for cancelled (9.1). Before a provisional response Timer B runs anyway.
 func (s *Shard) startCancel(c *Client) {
-	if c.cancel == nil || c.cancel.state != idle || c.state != proceeding {
+	if !c.cancelled || c.state != proceeding || c.timers.life != 0 {
 		return
 	}
-	s.giveUpLater(c)
-	s.stepCancel(c.cancel, evStart)
-}
-
-// giveUpLater starts the 64*T1 after which an INVITE without final response is taken for cancelled (9.1). Before a
-// provisional response has come Timer B runs anyway.
-func (s *Shard) giveUpLater(c *Client) {
-	if c.state == proceeding {
-		c.timers.life = s.tickAfter(timerB)
-		s.link(&c.timers)
+	c.timers.life = s.tickAfter(timerB)
+	s.link(&c.timers)
+	if c.cancel != nil {
+		s.stepCancel(c.cancel, evStart)
 	}
 }
 

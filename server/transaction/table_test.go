@@ -241,7 +241,10 @@ func TestWake(t *testing.T) {
 				<-table.wake
 			}
 		}
-		r.doIn(fmt.Sprint("call", i), func(s *Shard) { s.Arm(&Timer{}, tt.delay) })
+		s := &table.shards[i] // a fresh one each
+		s.Enter(r.NewOut(), time.Now())
+		s.Arm(&Timer{}, tt.delay)
+		s.Leave()
 		if got := len(table.wake); got != tt.want {
 			t.Errorf("%s: got %d wake-ups, want %d", tt.name, got, tt.want)
 		}

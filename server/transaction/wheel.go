@@ -111,6 +111,8 @@ func (w *wheel) next() int64 {
 
 // pop moves the hand up to now and returns the next node that is due, unlinked; nil when there is none.
 func (w *wheel) pop(now int64) *node {
+	// After a long rest one turn is enough: it comes by every slot.
+	w.hand = max(w.hand, now-wheelSlots)
 	for w.lists[dueList] == nil {
 		tick := w.next()
 		if tick > now {

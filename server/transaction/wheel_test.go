@@ -39,7 +39,7 @@ func TestWheel(t *testing.T) {
 		default:
 			step := rnd.Int64N(20)
 			if rnd.IntN(50) == 0 {
-				step = rnd.Int64N(2 * wheelSlots)
+				step = rnd.Int64N(10 * wheelSlots)
 			}
 			first := int64(never)
 			for _, d := range due {
