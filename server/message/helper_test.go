@@ -63,3 +63,5 @@ func vias(m *message.Message) string {
 	})
 	return strings.Join(all, ", ")
 }
+
+func addrPort(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
