@@ -32,8 +32,8 @@ func CheckAOR(what, s string) error {
 		return invalid("%s %q: write user@domain", what, s)
 	case len(s) > maxKey:
 		return invalid("%s %.40q... has %d bytes: write at most %d", what, s, len(s), maxKey)
-	case strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f }):
-		return invalid("%s %q: a blank or control character is in it", what, s)
+	case strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f || r == 0xfffd }):
+		return invalid("%s %q: a blank, a control character or a byte that is not UTF-8 is in it", what, s)
 	case s[at+1:] != strings.ToLower(s[at+1:]):
 		return invalid("%s %q: write the domain in lower case, %s@%s", what, s, s[:at], strings.ToLower(s[at+1:]))
 	case strings.HasPrefix(s, "sip:") || strings.HasPrefix(s, "sips:"):

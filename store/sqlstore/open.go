@@ -1,0 +1,184 @@
+package sqlstore
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"sipd/location"
+	"sipd/migrations"
+	"sipd/store"
+)
+
+// DB is an open database. Open makes one, Close ends it.
+type DB struct {
+	d       dialect
+	read    *sql.DB
+	write   *sql.DB       // SQLite: one connection; Postgres: the same as read
+	pool    *pgxpool.Pool // Postgres only
+	path    string        // SQLite only
+	hot     hotWriter
+	refresh time.Duration
+}
+
+// hotWriter writes registrations.
+type hotWriter interface {
+	commit(ctx context.Context, sets []location.RowSet) ([]error, error)
+}
+
+// dialect is what the two databases do not do alike.
+type dialect struct {
+	migrations migrations.Dialect
+	// time returns a time as an argument of a statement, never a zero one.
+	time func(time.Time) any
+	// classify returns the sentinel of package store that an error of the driver stands for, nil for none.
+	classify func(error) error
+	appendLog
+}
+
+var (
+	_ store.Store    = (*DB)(nil)
+	_ location.Store = (*DB)(nil)
+)
+
+// callTimeout is the deadline of a call whose context has none.
+const callTimeout = 60 * time.Second
+
+// Open opens a database: sqlite:PATH, postgres://..., and the classic sql://user:pw@host[:port]/db and
+// fastsql://...?REFRESH=s, which are Postgres too. A SQLite file that is not there is made; tables are not (Migrate).
+// Errors never show the password.
+func Open(ctx context.Context, dburl string) (*DB, error) {
+	scheme, rest, ok := strings.Cut(dburl, ":")
+	if !ok {
+		return nil, errors.New("not a database URL: write sqlite:PATH or postgres://user:password@host/database")
+	}
+	switch strings.ToLower(scheme) {
+	case "sqlite":
+		return openSQLite(ctx, strings.TrimPrefix(rest, "//"))
+	case "postgres", "postgresql":
+		return openPostgres(ctx, dburl, 0)
+	case "sql", "fastsql":
+		u, refresh, err := classicURL(dburl)
+		if err != nil {
+			return nil, err
+		}
+		return openPostgres(ctx, u, refresh)
+	}
+	return nil, fmt.Errorf("no such kind of database %.20q: write sqlite:PATH or postgres://user:password@host/database", scheme)
+}
+
+// classicURL turns sql:// and fastsql:// into postgres:// and takes REFRESH out of it.
+func classicURL(dburl string) (string, time.Duration, error) {
+	u, err := url.Parse(dburl)
+	if err != nil || u.Host == "" || strings.Trim(u.Path, "/") == "" {
+		return "", 0, errors.New("the database URL cannot be read: write sql://user:password@host/database, special characters of the password as %XX")
+	}
+	var refresh time.Duration
+	q := u.Query()
+	for name, values := range q {
+		if !strings.EqualFold(name, "REFRESH") {
+			continue
+		}
+		s, err := strconv.Atoi(values[len(values)-1])
+		if err != nil || s < 1 || s > 86400 {
+			return "", 0, errors.New("REFRESH in the database URL is a number of seconds from 1 to 86400: REFRESH=900")
+		}
+		refresh = time.Duration(s) * time.Second
+		q.Del(name)
+	}
+	u.Scheme, u.RawQuery = "postgres", q.Encode()
+	return u.String(), refresh, nil
+}
+
+// Refresh returns what REFRESH of a classic URL says, 0 when it says nothing.
+func (db *DB) Refresh() time.Duration { return db.refresh }
+
+// Close closes every connection.
+func (db *DB) Close() error {
+	var err error
+	if db.write != db.read {
+		err = db.write.Close()
+	}
+	err = errors.Join(err, db.read.Close())
+	if db.pool != nil {
+		db.pool.Close()
+	}
+	return err
+}
+
+// Migrate brings the tables to what this program needs and returns how many migrations that took. Of several programs
+// that start at once one does it. Tables of a newer program are refused with migrations.ErrNewer.
+func (db *DB) Migrate(ctx context.Context) (applied int, err error) {
+	ctx, cancel := deadline(ctx)
+	defer cancel()
+	return migrations.Up(ctx, db.write, db.d.migrations)
+}
+
+// Version returns the version of the tables and the one this program needs.
+func (db *DB) Version(ctx context.Context) (have, want int64, err error) {
+	ctx, cancel := deadline(ctx)
+	defer cancel()
+	return migrations.Version(ctx, db.read, db.d.migrations)
+}
+
+// CheckVersion tells whether the tables are what this program needs: nil, an error that wraps store.ErrNotMigrated, or one
+// that wraps migrations.ErrNewer.
+func (db *DB) CheckVersion(ctx context.Context) error {
+	have, want, err := db.Version(ctx)
+	switch {
+	case err != nil:
+		return err
+	case have > want:
+		return fmt.Errorf("%w: the database has version %d, this program knows up to %d", migrations.ErrNewer, have, want)
+	case have < want:
+		return fmt.Errorf("%w (they have version %d, this program needs %d)", store.ErrNotMigrated, have, want)
+	}
+	return nil
+}
+
+// FirstServer is the name of the server record that Init makes.
+const FirstServer = "sipd"
+
+// Init makes what a new database needs beside tables: a server record when there is none, and a random PrivateKey for
+// each server that has none. Doing it again changes nothing.
+func (db *DB) Init(ctx context.Context) error {
+	ctx, cancel := deadline(ctx)
+	defer cancel()
+	return db.inTx(ctx, "first rows", func(tx *sql.Tx) error {
+		// One statement each, so that two programs that do this at once do not do it twice.
+		if _, err := tx.ExecContext(ctx, `INSERT INTO servers (name) SELECT $1 WHERE NOT EXISTS (SELECT 1 FROM servers) ON CONFLICT DO NOTHING`, FirstServer); err != nil {
+			return err
+		}
+		servers, err := listServers(ctx, tx)
+		if err != nil {
+			return err
+		}
+		for _, s := range servers {
+			key := make([]byte, 32)
+			if _, err := rand.Read(key); err != nil {
+				return err
+			}
+			if _, err := tx.ExecContext(ctx, `INSERT INTO server_settings (server_id, name, value) VALUES ($1, 'PrivateKey', $2) ON CONFLICT DO NOTHING`, s.ID, hex.EncodeToString(key)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// deadline gives a context that has no deadline one.
+func deadline(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, callTimeout)
+}
