@@ -1,6 +1,9 @@
 package config
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // use says what this version does with a setting.
 type use uint8
@@ -99,6 +102,14 @@ func Names() []string {
 		names[i] = s.name
 	}
 	return names
+}
+
+// Known returns the manual's spelling of a name in any case; the error of an unknown one tells the nearest.
+func Known(name string) (string, error) {
+	if s := lookup(name); s != nil {
+		return s.name, nil
+	}
+	return "", fmt.Errorf("%s: no such setting; the nearest name is %s", name, Nearest(name))
 }
 
 // Default returns what a setting is when nobody writes it, "" for none.

@@ -1,0 +1,311 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	systemd "github.com/coreos/go-systemd/v22/daemon"
+
+	"sipd/config"
+	"sipd/location"
+	"sipd/requestlog"
+	"sipd/server"
+	"sipd/server/transport"
+	"sipd/store"
+	"sipd/store/cache"
+	"sipd/store/provision"
+	"sipd/store/sqlstore"
+)
+
+// Config is what a server is started with.
+type Config struct {
+	Database  string           // URL in the form of config.Database
+	Server    string           // the server record (-S); "" is the only one
+	Overrides [][]config.Value // sources of settings stronger than server_settings, weakest first: file, command line
+	Root      string           // ServerRoot: relative file names hang below it; "" is the working directory
+	Log       *slog.Logger
+	Levels    *Levels          // categories of debug output, kept in step with the setting Debug; may be nil
+	Signals   <-chan os.Signal // HUP reloads, USR2 dumps the state to the log; may be nil
+	Ready     func([]string)   // told the bound listeners ("udp:127.0.0.1:5060") once every one answers; may be nil
+}
+
+// Errors about the configuration: the command ends with status 2 for these.
+var ErrConfig = errors.New("configuration")
+
+// configError makes err one of ErrConfig without another prefix.
+type configError struct{ error }
+
+func (e configError) Is(target error) bool { return target == ErrConfig }
+func (e configError) Unwrap() error        { return e.error }
+
+// A database notices a moment late that the server which held the lock was killed; one that is alive keeps it.
+const (
+	lockWait = 2 * time.Second
+	lockPoll = 50 * time.Millisecond
+)
+
+// Run serves until ctx ends, drains and returns nil, or returns why it cannot go on.
+func Run(ctx context.Context, cfg Config) (err error) {
+	d := &daemon{cfg: cfg, log: cfg.Log}
+	if d.cfg.Levels == nil {
+		d.cfg.Levels = &Levels{}
+	}
+	defer func() { err = errors.Join(err, d.close()) }()
+	if err := d.prepare(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil // stopped while starting
+		}
+		return err
+	}
+	return d.serve(ctx)
+}
+
+// daemon is the parts of a running server.
+type daemon struct {
+	cfg      Config
+	log      *slog.Logger
+	store    *sqlstore.DB
+	unlock   func()
+	cache    *cache.Cache
+	location *location.Service
+	requests *requestlog.Log // nil: RequestLog none
+	sockets  *transport.Sockets
+	server   *server.Server
+	health   *health // nil: AdminListen off
+	started  bool    // serve has begun: the parts close what they own
+	first    *config.Settings
+	state    atomic.Int32
+}
+
+// The states that readiness tells apart.
+const (
+	starting = iota
+	serving
+	draining
+)
+
+// prepare opens everything and starts nothing.
+func (d *daemon) prepare(ctx context.Context) (err error) {
+	begin := time.Now()
+	if d.store, err = sqlstore.Open(ctx, d.cfg.Database); err != nil {
+		return err
+	}
+	applied, err := d.store.Migrate(ctx)
+	if err != nil {
+		return err
+	}
+	if applied > 0 {
+		d.log.InfoContext(ctx, "tables brought up to date", "migrations", applied)
+	}
+	if err := d.store.Init(ctx); err != nil {
+		return err
+	}
+	record, err := provision.Pick(ctx, d.store, d.cfg.Server)
+	if err != nil {
+		return configError{err}
+	}
+	if err := d.lock(ctx, record.ID); err != nil {
+		return err
+	}
+	d.cache, err = cache.New(cache.Config{Store: d.store, ServerName: d.cfg.Server, Overrides: d.cfg.Overrides, Log: d.log, Changed: d.changed})
+	if err != nil {
+		return err
+	}
+	if err := d.cache.Refresh(ctx); err != nil {
+		return asConfig(err)
+	}
+	d.first = d.cache.Snapshot().Settings
+	for _, note := range d.first.Notes {
+		d.log.WarnContext(ctx, note)
+	}
+	d.location, err = location.New(location.Config{Store: d.store, Flush: func() { d.server.Flush() }, Log: d.log.With("pkg", "location")})
+	if err != nil {
+		return err
+	}
+	if err := d.location.Load(ctx); err != nil {
+		return err
+	}
+	var log func(store.LogRow)
+	if d.first.RequestLog == "sql" {
+		d.requests, err = requestlog.New(requestlog.Config{Append: d.store.AppendLog, Log: d.log.With("pkg", "requestlog")})
+		if err != nil {
+			return err
+		}
+		log = d.requests.Record
+	}
+	if err := d.listen(ctx); err != nil {
+		return err
+	}
+	d.server, err = server.New(server.Config{Net: d.sockets, Tables: d.cache.Snapshot, Location: d.location, RequestLog: log, Log: d.log})
+	if err != nil {
+		return err
+	}
+	d.log.InfoContext(ctx, "loaded", "users", d.cache.Status().Users, "domains", d.cache.Status().Domains, "dur", time.Since(begin).Round(time.Millisecond))
+	return nil
+}
+
+// asConfig marks the errors that an operator mends in the settings.
+func asConfig(err error) error {
+	var setting *config.Error
+	if errors.As(err, &setting) || errors.Is(err, store.ErrInvalid) || errors.Is(err, store.ErrNotFound) {
+		return configError{err}
+	}
+	return err
+}
+
+// lock makes this the only server on the database.
+func (d *daemon) lock(ctx context.Context, server int64) error {
+	for end := time.Now().Add(lockWait); ; {
+		unlock, err := d.store.LockServer(ctx, server)
+		if err == nil {
+			d.unlock = unlock
+			return nil
+		}
+		if !errors.Is(err, store.ErrLocked) {
+			return err
+		}
+		if time.Now().After(end) {
+			return configError{err}
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(lockPoll):
+		}
+	}
+}
+
+// listen binds the sockets of SIP and of the health page.
+func (d *daemon) listen(ctx context.Context) error {
+	var listeners []transport.Listener
+	for _, l := range d.first.Listen {
+		if d.first.ListenDefault && l.Addr.Addr().Is6() && !hasIPv6() {
+			d.log.InfoContext(ctx, "no IPv6 here, listener left out", "listener", l.String())
+			continue
+		}
+		proto, ok := transport.ParseProto([]byte(l.Transport))
+		if !ok {
+			return configError{fmt.Errorf("listener %s: unknown transport", l)}
+		}
+		listeners = append(listeners, transport.Listener{Proto: proto, Addr: l.Addr})
+	}
+	sockets, err := transport.Listen(transport.Config{Listen: listeners, Log: d.log.With("pkg", "transport")})
+	if err != nil {
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return fmt.Errorf("%w; another program has the port: stop it, or write other listeners with --listen", err)
+		}
+		return err
+	}
+	d.sockets = sockets
+	network, addr, err := config.ParseAdmin(d.first.AdminListen)
+	if err != nil {
+		return configError{err}
+	}
+	if network == "" {
+		return nil
+	}
+	if network == "unix" && !strings.HasPrefix(addr, "/") && d.cfg.Root != "" {
+		addr = d.cfg.Root + "/" + addr
+	}
+	d.health, err = listenHealth(network, addr, d.readiness, d.log)
+	return err
+}
+
+// hasIPv6 tells whether the machine speaks IPv6 at all.
+func hasIPv6() bool {
+	c, err := net.ListenUDP("udp6", net.UDPAddrFromAddrPort(netip.AddrPortFrom(netip.IPv6Loopback(), 0)))
+	if err != nil {
+		return false
+	}
+	c.Close()
+	return true
+}
+
+// serve runs the parts until ctx ends or one of them fails.
+func (d *daemon) serve(ctx context.Context) error {
+	d.started = true
+	tuneGC(d.log)
+	g := newGroup()
+	g.start(ctx, "server", d.server.Run)
+	g.start(ctx, "location", d.location.Run)
+	if d.requests != nil {
+		g.start(ctx, "request log", d.requests.Run)
+	}
+	g.start(ctx, "cache", d.cache.Run)
+	g.start(ctx, "signals", d.signals)
+	if d.health != nil {
+		g.start(ctx, "admin listener", d.health.run)
+	}
+
+	d.state.Store(serving)
+	addrs := make([]string, 0, len(d.sockets.Addrs()))
+	for _, l := range d.sockets.Addrs() {
+		addrs = append(addrs, l.String())
+	}
+	d.log.InfoContext(ctx, "listening", "listeners", strings.Join(addrs, " "))
+	if d.cfg.Ready != nil {
+		d.cfg.Ready(addrs)
+	}
+	d.notify(systemd.SdNotifyReady)
+
+	failure := g.wait(ctx)
+	d.state.Store(draining)
+	d.notify(systemd.SdNotifyStopping)
+	d.log.InfoContext(ctx, "stopping", "err", failure)
+	begin := time.Now()
+	err := errors.Join(failure, g.stop())
+	d.log.InfoContext(ctx, "stopped", "dur", time.Since(begin).Round(time.Millisecond))
+	return err
+}
+
+// notify tells systemd; without systemd it does nothing.
+func (d *daemon) notify(state string) {
+	if _, err := systemd.SdNotify(false, state); err != nil {
+		d.log.Warn("systemd not told", "state", state, "err", err)
+	}
+}
+
+// close releases what prepare opened and no part has closed.
+func (d *daemon) close() error {
+	var errs []error
+	if !d.started {
+		if d.sockets != nil {
+			d.sockets.Close()
+		}
+		if d.health != nil {
+			errs = append(errs, d.health.listener.Close())
+		}
+	}
+	if d.unlock != nil {
+		d.unlock()
+	}
+	if d.store != nil {
+		errs = append(errs, d.store.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// changed hears of each new snapshot.
+func (d *daemon) changed(s *cache.Snapshot) {
+	d.cfg.Levels.Set(s.Settings.Debug)
+	if d.first == nil {
+		return
+	}
+	for _, name := range restartSettings {
+		if was, is := strings.Join(d.first.Values[name], " "), strings.Join(s.Settings.Values[name], " "); was != is {
+			d.log.Warn("setting changed; it takes effect at the next start", "name", name, "value", is)
+		}
+	}
+}
+
+// restartSettings are read once, when the sockets and queues are made.
+var restartSettings = []string{"Listen", "Port", "AdminListen", "RequestLog", "ProxyName"}

@@ -1,0 +1,113 @@
+package daemon
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"sipd/store/cache"
+)
+
+// signals acts on HUP and USR2 until ctx ends.
+func (d *daemon) signals(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case sig := <-d.cfg.Signals: // nil: never
+			switch sig {
+			case syscall.SIGHUP:
+				d.reload(ctx)
+			case syscall.SIGUSR2:
+				d.dump(ctx)
+			}
+		}
+	}
+}
+
+// reload reads all tables again. Logs go to standard error, which has nothing to reopen.
+func (d *daemon) reload(ctx context.Context) {
+	if err := d.cache.Refresh(ctx); err != nil {
+		d.log.ErrorContext(ctx, "reload failed, the old tables and settings stay in force", "err", err)
+		return
+	}
+	d.log.InfoContext(ctx, "reloaded", "users", d.cache.Status().Users, "domains", d.cache.Status().Domains)
+}
+
+// dump writes what an operator wants to know of a server that behaves oddly.
+func (d *daemon) dump(ctx context.Context) {
+	var mem runtime.MemStats
+	runtime.ReadMemStats(&mem)
+	c, s := d.cache.Status(), d.server.Status()
+	attrs := []slog.Attr{
+		slog.Int("users", c.Users), slog.Int("domains", c.Domains), slog.Int("aliases", c.Aliases),
+		slog.Time("tables_current", c.Current), slog.Bool("watching", c.Watching), slog.Any("tables_err", c.Err),
+		slog.Int("problem_rows", len(c.Problems)),
+		slog.Int("server_transactions", s.ServerTransactions), slog.Int("client_transactions", s.ClientTransactions),
+		slog.Int("open_requests", s.OpenRequests), slog.Int64("panics", s.Panics), slog.Int64("dropped_messages", s.Dropped),
+		slog.Int("connections", d.sockets.Conns()), slog.Uint64("dropped_datagrams", d.sockets.Dropped()),
+		slog.Int("goroutines", runtime.NumGoroutine()), slog.Uint64("heap_bytes", mem.HeapAlloc), slog.Uint64("collections", uint64(mem.NumGC)),
+	}
+	if d.requests != nil {
+		waiting, written, dropped := d.requests.Counts()
+		attrs = append(attrs, slog.Int("log_waiting", waiting), slog.Uint64("log_written", written), slog.Uint64("log_dropped", dropped))
+	}
+	d.log.LogAttrs(ctx, slog.LevelInfo, "state", attrs...)
+	for _, p := range c.Problems {
+		d.log.WarnContext(ctx, "row cannot be used, the last good one stays in force", "err", &p)
+	}
+}
+
+// readiness is what /readyz says.
+func (d *daemon) readiness() readiness {
+	switch d.state.Load() {
+	case starting:
+		return readiness{Reasons: []string{"starting"}}
+	case draining:
+		return readiness{Reasons: []string{"draining"}}
+	}
+	r := readiness{Ready: true}
+	if s := d.cache.Status(); s.Err != nil {
+		// Calls go on from memory: still ready, and the monitor learns that the tables are old.
+		r.Reasons = append(r.Reasons, staleReason(s))
+	}
+	return r
+}
+
+func staleReason(s cache.Status) string {
+	return "the tables in memory are of " + s.Current.UTC().Format(time.RFC3339) + ": " + s.Err.Error()
+}
+
+// A call leaves a few kilobytes of garbage beside tables that hardly change. Collecting when the heap has doubled, as Go
+// does by itself, means to scan all tables for that; up to gcSlack of garbage the collector may wait instead. Four times
+// the tables is the most that is worth it: beyond, collections are rare already.
+const (
+	gcMax   = 400
+	gcSlack = 512 << 20
+)
+
+// tuneGC sets the pace of the collector unless the operator has (GOGC). GOMEMLIMIT stays in force: near it the runtime
+// collects more often whatever the pace.
+func tuneGC(log *slog.Logger) {
+	if os.Getenv("GOGC") != "" {
+		return
+	}
+	runtime.GC() // loading left garbage that must not count as tables
+	var mem runtime.MemStats
+	runtime.ReadMemStats(&mem)
+	percent := gcPercent(mem.HeapAlloc)
+	debug.SetGCPercent(percent)
+	log.Debug("collector set", "percent", percent, "tables_bytes", mem.HeapAlloc)
+}
+
+// gcPercent is the pace for tables of live bytes: at most gcMax, at most gcSlack of garbage, and never less than Go's own 100.
+func gcPercent(live uint64) int {
+	if live == 0 {
+		return gcMax
+	}
+	return int(min(gcMax, max(100, gcSlack*100/live)))
+}
