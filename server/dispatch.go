@@ -79,7 +79,7 @@ func (s *Server) own(x *scratch) bool {
 
 // ack handles an ACK that no transaction took: the one to a 2xx goes on by its Route; any other is dropped (17.2.1).
 func (s *Server) ack(sh *transaction.Shard, x *scratch) {
-	if n, ok := x.msg.MaxForwards(); ok && n == 0 || !x.route.InDialog || !s.proxy.ForwardAck(sh, &x.msg, &x.route) {
+	if n, ok := x.msg.MaxForwards(); ok && n == 0 || !x.route.InDialog || !s.proxy.ForwardAck(sh, &x.msg, &x.route, s.ourRealm(x)) {
 		s.dropped.Add(1)
 	}
 }
@@ -154,5 +154,13 @@ func (s *Server) validate(sh *transaction.Shard, x *scratch) bool {
 
 func (s *Server) settings(x *scratch) proxy.Settings {
 	set := x.tables.Settings
-	return proxy.Settings{RecordRoute: set.RecordRoute, CancelOnTimeout: set.ForkOnTimeout == "cancel", TimeOut: set.TimeOut, Secret: &set.PrivateKey}
+	return proxy.Settings{RecordRoute: set.RecordRoute, CancelOnTimeout: set.ForkOnTimeout == "cancel", TimeOut: set.TimeOut, Secret: &set.PrivateKey, Realm: s.ourRealm(x)}
+}
+
+// ourRealm is the realm whose Proxy-Authorization in the message at hand is for us.
+func (s *Server) ourRealm(x *scratch) string {
+	if !x.msg.Has(message.ProxyAuthorization) {
+		return ""
+	}
+	return target.Realm(x.tables, &x.msg.FromAddress().URI, &x.route.URI, s.ownAddress(&x.route.URI))
 }

@@ -49,7 +49,7 @@ func (a *addressParts) scan(b []byte, i, end int) (what string) {
 		uri++
 		n := bytes.IndexByte(b[uri:end], '>')
 		if n < 0 {
-			return "has no '>' for its '<'"
+			return "has an angle bracket that is not closed"
 		}
 		uriEnd = uri + n
 		next = uriEnd + 1
@@ -58,7 +58,7 @@ func (a *addressParts) scan(b []byte, i, end int) (what string) {
 		for uriEnd < end && class[b[uriEnd]]&cURI != 0 && b[uriEnd] != ';' {
 			// RFC 3261 20.10, RFC 8217: such a URI must stand in <>.
 			if b[uriEnd] == '?' || b[uriEnd] == ',' {
-				return "has a URI with a comma or question mark without <>"
+				return "has a URI with a comma or question mark without angle brackets"
 			}
 			uriEnd++
 		}
@@ -87,7 +87,7 @@ func scanDisplay(b []byte, i, end int) (uri int, ok bool, what string) {
 			return 0, false, "has a quoted string without end"
 		}
 		if j = skipLWS(b, j, end); j == end || b[j] != '<' {
-			return 0, false, "has no '<' behind its display name"
+			return 0, false, "has no URI in angle brackets behind its display name"
 		}
 		return j, true, ""
 	}

@@ -115,7 +115,7 @@ func checkValues(t *testing.T, m *message.Message) {
 
 func checkMalformed(t *testing.T, m *message.Message, err error) {
 	var bad *message.Malformed
-	if !errors.As(err, &bad) || bad.What == "" || bad.Status != 0 && (bad.Status < 400 || bad.Status > 599) {
+	if !errors.As(err, &bad) || !reasonPhrase(bad.What) || bad.Status != 0 && (bad.Status < 400 || bad.Status > 599) {
 		t.Fatalf("got %#v", err)
 	}
 	if bad.Status == 0 {

@@ -64,6 +64,8 @@ func TestFirstAndAfter(t *testing.T) {
 		got = append(got, string(m.HeaderName(h)))
 	}
 	is(t, "Route lines", strings.Join(got, "|"), "Route|route")
+	is(t, "last Route", text(m.Last(message.Route)), "<sip:p4.example.com;lr>")
+	is(t, "no last Path", m.Last(message.Path) == nil, true)
 }
 
 func TestValues(t *testing.T) {

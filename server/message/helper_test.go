@@ -65,3 +65,13 @@ func vias(m *message.Message) string {
 }
 
 func addrPort(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
+
+// reasonPhrase tells whether a text can stand in a status line (RFC 3261 25.1): reserved, unreserved, space.
+func reasonPhrase(s string) bool {
+	for _, c := range []byte(s) {
+		if !strings.ContainsRune(";/?:@&=+$,-_.!~*'() ", rune(c)) && (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z') {
+			return false
+		}
+	}
+	return s != ""
+}

@@ -151,7 +151,7 @@ func (m *Message) requestLine(line []byte, f *fault) bool {
 	}
 	text := line[uri:end]
 	if len(text) > 0 && (text[0] == ' ' || text[0] == '<' || text[len(text)-1] == ' ') {
-		f.note(400, "Request-URI is in <> or has spaces around it") // RFC 4475 3.1.2.7 and 3.1.2.9
+		f.note(400, "Request-URI is in angle brackets or has spaces around it") // RFC 4475 3.1.2.7 and 3.1.2.9
 		return true
 	}
 	switch err := m.uri.Split(text); {

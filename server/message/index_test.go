@@ -88,7 +88,7 @@ func TestIndexFaults(t *testing.T) {
 		{"Via with parameters alone", line0 + "Via: SIP/2.0/UDP ;branch=z9hG4bKa\n" + lineFT + lineID + "\n", 0, "no host"},
 		{"Via with bad port", line0 + "Via: SIP/2.0/UDP h:x\n" + lineFT + lineID + "\n", 0, "port"},
 		{"Via with port 65536", line0 + "Via: SIP/2.0/UDP h:65536\n" + lineFT + lineID + "\n", 0, "port"},
-		{"Via with open bracket", line0 + "Via: SIP/2.0/UDP [::1\n" + lineFT + lineID + "\n", 0, "without ']'"},
+		{"Via with open bracket", line0 + "Via: SIP/2.0/UDP [::1\n" + lineFT + lineID + "\n", 0, "without its closing bracket"},
 		{"Via with bad IPv6 address", line0 + "Via: SIP/2.0/UDP [::g]\n" + lineFT + lineID + "\n", 0, "no IPv6 address"},
 		{"Via with two hosts", line0 + "Via: SIP/2.0/UDP h g\n" + lineFT + lineID + "\n", 400, "behind sent-by"},
 		{"Via with empty branch", line0 + "Via: SIP/2.0/UDP h;branch=\n" + lineFT + lineID + "\n", 400, "without the value"},
@@ -109,12 +109,12 @@ func TestIndexFaults(t *testing.T) {
 		// From, To, Contact.
 		{"From without URI", line0 + lineVia + "From: Alice\nTo: <sip:b@h>\n" + lineID + "\n", 400, "From has no URI"},
 		{"From empty", line0 + lineVia + "From:\nTo: <sip:b@h>\n" + lineID + "\n", 400, "From has"},
-		{"From without >", line0 + lineVia + "From: <sip:a@b\nTo: <sip:b@h>\n" + lineID + "\n", 400, "no '>'"},
+		{"From without >", line0 + lineVia + "From: <sip:a@b\nTo: <sip:b@h>\n" + lineID + "\n", 400, "not closed"},
 		{"From with text behind", line0 + lineVia + "From: <sip:a@b> x\nTo: <sip:b@h>\n" + lineID + "\n", 400, "behind its URI"},
 		{"From with two values", line0 + lineVia + "From: <sip:a@b>, <sip:c@d>\nTo: <sip:b@h>\n" + lineID + "\n", 400, "behind its URI"},
 		{"From with empty parameter", line0 + lineVia + "From: <sip:a@b>;;tag=1\nTo: <sip:b@h>\n" + lineID + "\n", 400, "without a name"},
 		{"From with empty tag", line0 + lineVia + "From: <sip:a@b>;tag\nTo: <sip:b@h>\n" + lineID + "\n", 400, "tag without a value"},
-		{"To with name and no <", line0 + lineVia + "From: <sip:a@b>;tag=1\nTo: \"Bob\" sip:b@h\n" + lineID + "\n", 400, "no '<'"},
+		{"To with name and no <", line0 + lineVia + "From: <sip:a@b>;tag=1\nTo: \"Bob\" sip:b@h\n" + lineID + "\n", 400, "no URI in angle brackets"},
 		{"To with a comma in the bare URI, RFC 8217", line0 + lineVia + "From: <sip:a@b>;tag=1\nTo: sip:b,c@h\n" + lineID + "\n", 400, "comma or question mark"},
 		{"Contact of a proxied request is not ours to judge", line0 + lines + "Contact: <<<\n\n", taken, ""},
 		{"Contact of a REGISTER is", strings.ReplaceAll(line0+lines, "OPTIONS", "REGISTER") + "Contact: <sip:a@b>, <<<\n\n", 400, "Contact has"},
@@ -166,6 +166,9 @@ func checkFault(t *testing.T, raw []byte, want int, why string) {
 	}
 	if err != nil && !strings.Contains(err.Error(), why) {
 		t.Errorf("got %q, want %q", err, why)
+	}
+	if bad != nil && !reasonPhrase(bad.What) {
+		t.Errorf("%q cannot stand in a status line", bad.What)
 	}
 	if got > 0 {
 		checkAnswer(t, &m, bad)

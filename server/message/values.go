@@ -84,6 +84,19 @@ func valueEnd(b []byte, start, end int) int {
 	return trimLWS(b, start, end)
 }
 
+// Last returns the last value of header id, nil if there is none: of Route the one that a strict router put there (RFC
+// 3261 16.4).
+func (m *Message) Last(id HeaderID) []byte {
+	var last []byte
+	for v := m.Values(id); ; {
+		text, ok := v.Next()
+		if !ok {
+			return last
+		}
+		last = text
+	}
+}
+
 // HasToken tells whether one of the values of header id is token, in any case: an option tag of Require, Proxy-Require or
 // Supported, a method of Allow.
 func (m *Message) HasToken(id HeaderID, token string) bool {

@@ -135,11 +135,11 @@ func (v *viaParts) scanSentBy(b []byte, i, end int) (next int, what string) {
 	if i < end && b[i] == '[' {
 		n := bytes.IndexByte(b[i:end], ']')
 		if n < 0 {
-			return 0, "Via has an IPv6 address without ']'"
+			return 0, "Via has an IPv6 address without its closing bracket"
 		}
 		v.host = makeSpan(i+1, i+n)
 		if _, ok := sipaddr.ParseIP(b[i+1 : i+n]); !ok {
-			return 0, "Via has no IPv6 address between [ and ]"
+			return 0, "Via has no IPv6 address between its brackets"
 		}
 		i += n + 1
 	} else {

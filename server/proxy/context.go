@@ -75,6 +75,7 @@ type Settings struct {
 	CancelOnTimeout bool          // ForkOnTimeout cancel: a group that rang too long is cancelled when the next starts
 	TimeOut         time.Duration // how long a group may ring before the next starts
 	Secret          *[32]byte     // of Record-Route tokens
+	Realm           string        // whose Proxy-Authorization ends here, "" for none
 }
 
 // Context is a response context (RFC 3261 16.2): a server transaction, its target set and its branches. Its shard's lock guards it.
@@ -186,7 +187,7 @@ func (c *Context) recycle(s *transaction.Shard) {
 // release drops the request's copy when no branch will be started or refused any more: after a 2xx an INVITE transaction
 // lives on for 32 s (RFC 6026) and needs none of it.
 func (c *Context) release() {
-	if c.answered && c.trying == 0 && c.tx != nil {
+	if c.answered && c.trying == 0 && c.tx != nil && c.tx.Status() >= 200 { // Else a 100 may still be due (RFC 4320 4.1).
 		c.route = Route{}
 		c.tx.ReleaseRequest()
 	}

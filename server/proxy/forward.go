@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strconv"
 
+	"sipd/digest"
 	"sipd/server/message"
 	"sipd/server/target"
 	"sipd/server/transaction"
@@ -102,7 +103,7 @@ func (c *Context) write(x *scratch, b *branch, flow transport.Flow) {
 		sp.PushRecordRoute(x.rr)
 	}
 	// 5. Additional header fields: none. 22.3: the credentials that were ours go no further.
-	c.p.stripCredentials(sp, req)
+	stripCredentials(sp, req, c.set.Realm)
 
 	// 6. Postprocess routing information: a path of the target comes before what is left of the route.
 	if bind != nil {
@@ -194,13 +195,14 @@ func (c *Context) appendRecordRoute(dst []byte, b *branch, flow transport.Flow) 
 	return append(dst, ";lr>"...)
 }
 
-// stripCredentials removes Proxy-Authorization values: they were for us (22.3). Those for a realm downstream stay.
-func (p *Proxy) stripCredentials(sp *message.Splice, req *message.Message) {
-	if !req.Has(message.ProxyAuthorization) {
+// stripCredentials removes the Proxy-Authorization for our realm: it was for us (22.3). Those for a realm downstream stay.
+func stripCredentials(sp *message.Splice, req *message.Message, realm string) {
+	if !req.Has(message.ProxyAuthorization) || realm == "" {
 		return
 	}
-	for _, h := range req.Headers() {
-		if h.ID == message.ProxyAuthorization {
+	for h, ok := req.First(message.ProxyAuthorization); ok; h, ok = req.After(h) {
+		var c digest.Credentials
+		if _ = c.Parse(req.HeaderValue(h)); string(c.Realm) == realm {
 			sp.Remove(h)
 		}
 	}

@@ -127,8 +127,6 @@ func (d *decision) binding(a *message.Address) (*location.Binding, *Answer) {
 		return nil, badContact("Contact Must Be sip, sips Or tel")
 	case !clean(u.Text):
 		return nil, badContact("Bad Contact URI")
-	case u.HasPort && u.Port == 0:
-		return nil, badContact("Contact Port 0")
 	}
 	if addr, ok := u.Addr(); ok && (addr.IsMulticast() || addr == broadcast) {
 		return nil, badContact("Contact Is No Unicast Address") // One call would reach a whole network.

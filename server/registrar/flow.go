@@ -1,6 +1,7 @@
 package registrar
 
 import (
+	"bytes"
 	"net/netip"
 
 	"sipd/location"
@@ -20,7 +21,7 @@ var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 // path is the route vector that a REGISTER collected (RFC 3327 5.3).
 type path struct {
 	values [][]byte
-	first  netip.Addr // host of the first hop when numeric
+	first  netip.Addr // host of the first hop, invalid when it is a name
 	ob     bool       // the first hop keeps flows (RFC 5626 5.1)
 }
 
@@ -36,11 +37,13 @@ func parsePath(m *message.Message) (p path, bad *Answer) {
 			return path{}, badContact("Path Too Long")
 		}
 		a, err := message.ParseAddress(text)
-		if err != nil || !isSIP(&a.URI) || !clean(text) {
+		if err != nil || !isSIP(&a.URI) || !clean(unfolded(text)) {
 			return path{}, badContact("Bad Path")
 		}
 		if len(p.values) == 0 {
-			p.first, _ = a.URI.Addr()
+			if addr, ok := a.URI.Addr(); ok {
+				p.first = addr.Unmap()
+			}
 			_, p.ob = a.URI.Param("ob")
 		}
 		p.values = append(p.values, text)
@@ -53,9 +56,19 @@ func (p *path) strings() []string {
 	}
 	s := make([]string, len(p.values))
 	for i, v := range p.values {
-		s[i] = string(v)
+		s[i] = string(unfolded(v))
 	}
 	return s
+}
+
+// unfolded returns a value on one line: a fold may stand wherever white space may.
+func unfolded(value []byte) []byte {
+	return bytes.Map(func(r rune) rune {
+		if r == '\r' || r == '\n' || r == '\t' {
+			return ' '
+		}
+		return r
+	}, value)
 }
 
 // byFlow tells whether requests for b go where this REGISTER came from, rather than to Path or Contact (BEHAVIOUR J). alone says that
@@ -74,7 +87,7 @@ func (d *decision) byFlow(b *location.Binding, alone bool) bool {
 	case len(d.path.values) > 0:
 		// RFC 3327 5.4 sends to the first Path value. When that is who sent the REGISTER, the flow is the surer way to him; when
 		// it is a name, the only one that needs no look-up.
-		return !d.path.first.IsValid() || d.path.first.Unmap() == source
+		return !d.path.first.IsValid() || d.path.first == source
 	case !d.direct:
 		return stream && !numeric // The flow leads to a proxy, the Contact to the UA.
 	case stream, ob:
@@ -85,6 +98,6 @@ func (d *decision) byFlow(b *location.Binding, alone bool) bool {
 		return true
 	}
 	// A NAT stands between when neither Contact nor Via have the address that the request came from.
-	via, err := netip.ParseAddr(string(d.m.Top().Host))
-	return err == nil && contact != source && via.Unmap() != source
+	via, ok := sipaddr.ParseIP(d.m.Top().Host)
+	return ok && contact != source && via.Unmap() != source
 }

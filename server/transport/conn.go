@@ -26,12 +26,14 @@ type conn struct {
 	nc      net.Conn // nil while dialling
 	rc      syscall.RawConn
 	cancel  context.CancelFunc // ends the dialling
-	closed  bool               // takes nothing more
-	aborted bool               // to be closed as soon as there is something to close
+	aborted bool               // takes nothing more; its owner notices and ends
+	closed  bool               // and its owner has ended
 	writing bool               // somebody writes (and has try), or waits for the peer to read, or dials: queue
 	try     tryWriter
 	queue   []queued
 	bytes   int // in queue
+
+	drains sync.WaitGroup // a drain that runs
 }
 
 // queued is a message, or the rest of one, that waits.
@@ -47,7 +49,7 @@ func (c *conn) touch() { c.lastUse.Store(time.Now().UnixNano()) }
 func (c *conn) write(data []byte, ref Ref) error {
 	c.mu.Lock()
 	switch {
-	case c.closed || c.aborted:
+	case c.aborted:
 		c.mu.Unlock()
 		return net.ErrClosed
 	case c.writing:
@@ -68,6 +70,9 @@ func (c *conn) write(data []byte, ref Ref) error {
 		c.writing = false
 		c.closeLocked()
 		return err
+	}
+	if n < len(data) && c.closed {
+		return net.ErrClosed // the owner has reported the queue already
 	}
 	if n < len(data) {
 		// Others may have queued meanwhile: the rest of this goes first. It is accepted whatever the bound says, a message
@@ -106,19 +111,19 @@ func (c *conn) push(data []byte, ref Ref) error {
 
 // goOnLocked ends a write: what is queued gets a goroutine that waits for the peer.
 func (c *conn) goOnLocked() {
-	if len(c.queue) == 0 || c.closed || c.aborted {
+	if len(c.queue) == 0 || c.aborted {
 		c.writing = false
 		return
 	}
 	c.writing = true
-	c.s.wg.Go(c.drain) // the owner runs while closed is false, so wg is not yet waited for in vain
+	c.drains.Go(c.drain) // finish, which waits for it, comes after closed is set
 }
 
 // drain writes the queue. Each message has the write limit for itself; a peer that takes none of it is cut off.
 func (c *conn) drain() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for len(c.queue) > 0 && !c.closed && !c.aborted {
+	for len(c.queue) > 0 && !c.aborted {
 		data := c.queue[0].data
 		nc := c.nc
 		c.mu.Unlock()
@@ -135,11 +140,9 @@ func (c *conn) drain() {
 			c.closeLocked() // the owner reports the queue, this message included
 			break
 		}
-		if len(c.queue) > 0 {
-			c.queue[0] = queued{}
-			c.queue = c.queue[1:]
-			c.bytes -= len(data)
-		}
+		c.queue[0] = queued{}
+		c.queue = c.queue[1:]
+		c.bytes -= len(data)
 	}
 	c.writing = false
 	if len(c.queue) == 0 {
@@ -170,6 +173,9 @@ func (c *conn) finish(err error, wasOpen bool) {
 	c.mu.Lock()
 	c.closed = true
 	c.closeLocked()
+	c.mu.Unlock()
+	c.drains.Wait() // short: what it writes to is closed. Then the queue holds what was not sent
+	c.mu.Lock()
 	lost := c.queue
 	c.queue, c.bytes = nil, 0
 	c.mu.Unlock()

@@ -14,7 +14,7 @@
 //   - one that refreshes the table of own addresses.
 //
 // Locks: table.mu (connections) and conn.mu (one connection's write queue) are leaves: neither is held while the other,
-// or anything else, is taken, nor across a system call or a call to the Receiver.
+// or anything else, is taken, nor across a read, a write or a call to the Receiver.
 //
 // Sections: RFC 3261 18.1 to 18.4, RFC 5626 3.5.1 and 4.4.1 (CRLF keepalive), RFC 5923 (a connection is reused for
 // requests to the address it leads to; aliases are not made), RFC 3581 4 (an answer leaves from the address and port

@@ -2,10 +2,12 @@ package transport
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,6 +15,13 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if spec := os.Getenv(loadVariable); spec != "" {
+		if err := generateLoad(spec); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	if err := goleak.Find(); err != nil {
 		os.Exit(1)
 	}
@@ -114,3 +123,10 @@ func variants(t *testing.T, f func(t *testing.T, portable bool)) {
 	}
 	t.Run("portable", func(t *testing.T) { f(t, true) })
 }
+
+// relay sends each datagram back.
+type relay struct{ n atomic.Int64 }
+
+func (r *relay) Receive(out *Out, from Flow, raw []byte) { r.n.Add(1); out.Send(from, raw, 1) }
+func (r *relay) SendFailed(*Out, Ref, error)             {}
+func (r *relay) FlowClosed(*Out, Flow)                   {}

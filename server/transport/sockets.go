@@ -69,10 +69,10 @@ func (s *Sockets) Close() {
 // Run serves r until ctx ends. Connections still open then are closed without a report to r. It returns nil when all
 // goroutines have ended. It can be called once.
 func (s *Sockets) Run(ctx context.Context, r Receiver) error {
-	s.receiver.Store(&r)
-	if !s.table.start() {
+	if !s.receiver.CompareAndSwap(nil, &r) {
 		return ErrStopped
 	}
+	s.table.start()
 	for _, l := range s.listeners {
 		for i, u := range l.udp {
 			s.wg.Go(func() { s.serveUDP(u, i) })

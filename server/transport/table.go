@@ -41,15 +41,11 @@ func (t *table) init(maxConns, maxSource int) {
 	t.bySource = make(map[netip.Addr]int)
 }
 
-// start lets connections be made; false when that was so before.
-func (t *table) start() bool {
+// start lets connections be made.
+func (t *table) start() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.state != beforeRun {
-		return false
-	}
 	t.state = inRun
-	return true
 }
 
 // stop ends that and returns the connections left.

@@ -264,3 +264,57 @@ func TestRunEnds(t *testing.T) {
 		}
 	}) // The cleanup waits for Run; TestMain looks for goroutines left.
 }
+
+// Many peers are spread over the workers' sockets; all are answered from the one address.
+func TestUDPManyPeers(t *testing.T) {
+	variants(t, func(t *testing.T, portable bool) {
+		r := newRecorder()
+		r.handle = echo
+		s := start(t, Config{Listen: listeners("udp:127.0.0.1:0"), portable: portable}, r)
+		to := s.Addrs()[0].Addr
+		var phones []*phone
+		for i := range 40 {
+			p := newPhone(t, "127.0.0.1:0")
+			p.send(to, fmt.Sprint(i))
+			phones = append(phones, p)
+		}
+		for i, p := range phones {
+			if got, from := p.receive(); got != fmt.Sprint(i) || from != to {
+				t.Errorf("got %q from %v, want %d from %v", got, from, i, to)
+			}
+		}
+	})
+}
+
+func TestUDPDoesNotAllocate(t *testing.T) {
+	for _, listen := range []string{"udp:127.0.0.1:0", "udp:0.0.0.0:0"} {
+		t.Run(listen, func(t *testing.T) {
+			variants(t, func(t *testing.T, portable bool) {
+				r := &relay{}
+				s := start(t, Config{Listen: listeners(listen), portable: portable}, r)
+				to := net.UDPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), s.Addrs()[0].Addr.Port()))
+				c, err := net.DialUDP("udp", nil, to)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer c.Close()
+				_ = c.SetDeadline(time.Now().Add(waitLimit))
+				msg, buf := make([]byte, 700), make([]byte, 2048)
+				msg[0] = 'x'
+				if got := testing.AllocsPerRun(200, func() {
+					if _, err := c.Write(msg); err != nil {
+						t.Fatal(err)
+					}
+					if _, err := c.Read(buf); err != nil {
+						t.Fatal(err)
+					}
+				}); got >= 1 {
+					t.Errorf("got %v allocations a datagram, want 0", got)
+				}
+				if r.n.Load() < 200 {
+					t.Errorf("got %d datagrams relayed, want 200", r.n.Load())
+				}
+			})
+		})
+	}
+}
