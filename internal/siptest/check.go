@@ -341,7 +341,7 @@ func sameLines(sent, got []line, skip, extra func(line) bool) error {
 func (r *runner) checkResponse(a *actor, s *step, m *sipMessage) error {
 	branch := m.topVia().branch
 	i := slices.IndexFunc(a.sent, func(o *sentMessage) bool {
-		return o.request && o.method == m.method && o.topVia().branch == branch && o.get("cseq") == m.get("cseq")
+		return o.request && o.cseqMethod == m.method && o.topVia().branch == branch && o.get("cseq") == m.get("cseq")
 	})
 	if i < 0 {
 		return fmt.Errorf("it answers no request of %s", a.Name)

@@ -3,6 +3,7 @@ package siptest
 import (
 	"bytes"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -17,11 +18,14 @@ type line struct {
 type sipMessage struct {
 	raw     []byte
 	request bool
+	version string
 	method  string // of a response: the one in CSeq
 	uri     string
 	status  int
 	lines   []line
 	body    []byte
+
+	cseqMethod string
 }
 
 // compact are the compact forms of RFC 3261 7.3.3.
@@ -61,6 +65,23 @@ func frameLen(buf []byte) int {
 
 // parseMessage reads a whole message.
 func parseMessage(raw []byte) (*sipMessage, error) {
+	m, err := readMessage(raw)
+	if err != nil {
+		return nil, err
+	}
+	switch l := m.get("content-length"); {
+	case m.version != "SIP/2.0":
+		return nil, fmt.Errorf("version %q", m.version)
+	case m.request && m.method != m.cseqMethod:
+		return nil, fmt.Errorf("CSeq %q of a %s", m.get("cseq"), m.method)
+	case l != "" && l != strconv.Itoa(len(m.body)):
+		return nil, fmt.Errorf("Content-Length %s, but the body has %d bytes", l, len(m.body))
+	}
+	return m, nil
+}
+
+// readMessage reads a message that may be broken in ways that still let it be answered.
+func readMessage(raw []byte) (*sipMessage, error) {
 	head, body, ok := strings.Cut(string(raw), "\r\n\r\n")
 	if !ok {
 		return nil, fmt.Errorf("no empty line ends the header: %q", raw)
@@ -68,14 +89,14 @@ func parseMessage(raw []byte) (*sipMessage, error) {
 	m := &sipMessage{raw: raw, body: []byte(body)}
 	start, rest, _ := strings.Cut(head, "\r\n")
 	switch f := strings.SplitN(start, " ", 3); {
-	case len(f) == 3 && f[0] == "SIP/2.0":
+	case len(f) == 3 && strings.HasPrefix(f[0], "SIP/"):
 		n, err := strconv.Atoi(f[1])
 		if err != nil || len(f[1]) != 3 {
 			return nil, fmt.Errorf("status line %q", start)
 		}
-		m.status = n
-	case len(f) == 3 && f[2] == "SIP/2.0":
-		m.request, m.method, m.uri = true, f[0], f[1]
+		m.version, m.status = f[0], n
+	case len(f) == 3 && strings.HasPrefix(f[2], "SIP/"):
+		m.version, m.request, m.method, m.uri = f[2], true, f[0], f[1]
 	default:
 		return nil, fmt.Errorf("start line %q", start)
 	}
@@ -87,17 +108,16 @@ func parseMessage(raw []byte) (*sipMessage, error) {
 		}
 		m.lines = append(m.lines, line{headerName(strings.TrimSpace(name)), strings.TrimSpace(value)})
 	}
-	cseq := m.get("cseq")
-	number, method, ok := strings.Cut(cseq, " ")
-	if _, err := strconv.ParseUint(number, 10, 32); err != nil || !ok {
+	cseq := strings.Fields(m.get("cseq"))
+	if len(cseq) != 2 {
 		return nil, fmt.Errorf("CSeq %q", cseq)
 	}
-	if m.request && method != m.method {
-		return nil, fmt.Errorf("CSeq %q of a %s", cseq, m.method)
+	if _, err := strconv.ParseUint(cseq[0], 10, 32); err != nil {
+		return nil, fmt.Errorf("CSeq %q", cseq)
 	}
-	m.method = method
-	if l := m.get("content-length"); l != "" && l != strconv.Itoa(len(m.body)) {
-		return nil, fmt.Errorf("Content-Length %s, but the body has %d bytes", l, len(m.body))
+	m.cseqMethod = cseq[1]
+	if !m.request {
+		m.method = m.cseqMethod
 	}
 	return m, nil
 }
@@ -214,14 +234,21 @@ type via struct {
 	branch string
 }
 
+// slashes are the SLASH of RFC 3261 25.1, which white space may surround.
+var slashes = regexp.MustCompile(`\s*/\s*`)
+
 // parseVia reads one Via value.
 func parseVia(s string) (via, error) {
 	first, params, _ := strings.Cut(s, ";")
-	f := strings.Fields(first)
-	if len(f) != 2 || !strings.HasPrefix(f[0], "SIP/2.0/") {
+	f := strings.Fields(slashes.ReplaceAllString(first, "/"))
+	if len(f) == 0 {
 		return via{}, fmt.Errorf("Via %q", s)
 	}
-	v := via{proto: strings.TrimPrefix(f[0], "SIP/2.0/"), sentBy: f[1]}
+	protocol := strings.Split(f[0], "/")
+	if len(f) != 2 || len(protocol) != 3 || protocol[0] != "SIP" {
+		return via{}, fmt.Errorf("Via %q", s)
+	}
+	v := via{proto: protocol[2], sentBy: f[1]}
 	if params != "" {
 		v.params = ";" + params
 	}

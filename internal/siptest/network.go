@@ -175,26 +175,22 @@ func (n *Net) toHost(to transport.Flow, data []byte) error {
 		return nil
 	}
 	n.mu.Lock()
-	var c *Conn
-	if to.Conn != 0 {
-		c = n.conns[to.Conn]
-	} else {
-		for _, o := range n.conns {
-			if o.open && o.peer == remote && (c == nil || o.ID < c.ID) {
-				c = o
-			}
-		}
-		if h := n.hosts[remote]; c == nil && h != nil && !h.Refuses {
-			c = n.connect(h, local, remote)
+	c := n.conns[to.Conn] // A connection that is gone is replaced, as package transport does it (RFC 3261 18.2.2).
+	if c != nil && !c.open {
+		c = nil
+	}
+	named := c != nil
+	for _, o := range n.conns {
+		if !named && o.open && o.peer == remote && (c == nil || o.ID < c.ID) {
+			c = o
 		}
 	}
-	dead := c == nil || !c.open
+	if h := n.hosts[remote]; c == nil && h != nil && !h.Refuses {
+		c = n.connect(h, local, remote)
+	}
 	n.mu.Unlock()
-	switch {
-	case dead && to.Conn == 0:
+	if c == nil {
 		return ErrRefused
-	case dead:
-		return ErrClosed
 	}
 	for _, m := range c.frame(data) {
 		n.put(c.host, Arrival{Proto: to.Proto, Conn: c, From: c.local, Data: m}, c.peer)

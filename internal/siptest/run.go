@@ -80,6 +80,11 @@ func play(t *testing.T, f *Flow, start Start) (r *runner) {
 		}
 		for _, s := range f.steps {
 			s.met = false
+			if src, ok := s.words["source"]; ok {
+				if _, err := r.source(r.actors[s.peer.Name], src); err != nil {
+					r.fail(s.line, "%v", err)
+				}
+			}
 			if s.kind == expect {
 				r.actors[s.peer.Name].waiting = append(r.actors[s.peer.Name].waiting, s)
 			}
@@ -88,11 +93,11 @@ func play(t *testing.T, f *Flow, start Start) (r *runner) {
 		synctest.Wait()
 		r.begin = time.Now()
 		r.steps(system)
-		system.Stop()
-		synctest.Wait()
 		if len(r.failed) > 0 {
 			r.wire = r.ladder()
 		}
+		system.Stop()
+		synctest.Wait()
 	})
 	return r
 }
@@ -154,16 +159,18 @@ func (r *runner) act(s *step) error {
 	if err != nil {
 		return err
 	}
-	if m, err := parseMessage(data); err == nil {
-		sent := &sentMessage{sipMessage: m, by: a, name: s.words["as"]}
-		a.sent = append(a.sent, sent)
-		r.sent = append(r.sent, sent)
-		sent.conn, err = a.transmit(s, data, conn)
-		return err
-	} else if !s.raw {
+	if _, err := parseMessage(data); err != nil && !s.raw {
 		return fmt.Errorf("the flow sends a broken message (only raw ones may be): %w", err)
 	}
-	_, err = a.transmit(s, data, conn)
+	m, err := readMessage(data)
+	if err != nil { // Too broken to be answered.
+		_, err = a.transmit(s, data, conn)
+		return err
+	}
+	sent := &sentMessage{sipMessage: m, by: a, name: s.words["as"]}
+	a.sent = append(a.sent, sent)
+	r.sent = append(r.sent, sent)
+	sent.conn, err = a.transmit(s, data, conn)
 	return err
 }
 

@@ -1,0 +1,183 @@
+package server_test
+
+import (
+	"context"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"sipd/config"
+	"sipd/digest"
+	"sipd/internal/siptest"
+	"sipd/location"
+	"sipd/server"
+	"sipd/sipaddr"
+	"sipd/store"
+	"sipd/store/cache"
+	"sipd/store/storetest"
+)
+
+// TestFlows plays every call flow of testdata against a whole server in virtual time (docs/flows.md).
+func TestFlows(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join("testdata", "*.flow"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no flows in testdata (%v)", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".flow"), func(t *testing.T) {
+			f, err := siptest.ParseFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			siptest.Run(t, f, startServer)
+		})
+	}
+}
+
+// startServer brings up a server with the tables that a flow names: the real cache and location service over the store in memory.
+func startServer(t *testing.T, n *siptest.Net, f *siptest.Flow) *siptest.System {
+	t.Helper()
+	mem := storetest.New()
+	fill(t, mem, f)
+	set := map[string][]string{"ServerName": {"sip.example.org"}, "PrivateKey": {"a key for tests that nobody else has"}}
+	for _, s := range f.Settings {
+		set[s.Name] = append(set[s.Name], s.Value)
+	}
+	var values []config.Value
+	for name, list := range set {
+		for _, v := range list {
+			values = append(values, config.Value{Source: f.File, Name: name, Args: []string{v}})
+		}
+	}
+	ctx := context.WithoutCancel(t.Context())
+	tables, err := cache.New(cache.Config{Store: mem, Overrides: [][]config.Value{values}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tables.Refresh(ctx); err != nil {
+		t.Fatal(err)
+	}
+	var srv *server.Server
+	loc, err := location.New(location.Config{Store: mem, Flush: func() { srv.Flush() }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := loc.Load(ctx); err != nil {
+		t.Fatal(err)
+	}
+	log := &rows{got: make(chan store.LogRow, maxRows)}
+	srv, err = server.New(server.Config{Net: n, Tables: tables.Snapshot, Location: loc, RequestLog: log.add, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	serve, stopServer := context.WithCancel(ctx)
+	locate, stopLocation := context.WithCancel(ctx)
+	served, located := make(chan error, 1), make(chan error, 1)
+	go func() { served <- srv.Run(serve) }()
+	go func() { located <- loc.Run(locate) }()
+	return &siptest.System{
+		Transactions: func() (int, int) {
+			st := srv.Status()
+			return st.ServerTransactions, st.ClientTransactions
+		},
+		Log: log.take,
+		Stop: func() {
+			if p := srv.Status().Panics; p != 0 {
+				t.Errorf("got %d panics, want none", p)
+			}
+			stopServer()
+			if err := <-served; err != nil {
+				t.Errorf("server.Run: %v", err)
+			}
+			stopLocation()
+			<-located
+		},
+	}
+}
+
+// fill writes the domains, users, aliases and bindings of a flow into the store.
+func fill(t *testing.T, mem *storetest.Mem, f *siptest.Flow) {
+	t.Helper()
+	ctx := context.WithoutCancel(t.Context())
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range append([]string{siptest.Domain}, f.Domains...) {
+		must(mem.AddDomain(ctx, &store.Domain{Name: name}))
+	}
+	ids := map[string]int64{}
+	for _, u := range f.Users {
+		key := sipaddr.AOR(u.AOR)
+		row := store.User{Key: key, Realm: key.Host(), Disabled: u.Disabled,
+			AuthPolicy: map[string]store.AuthPolicy{"never": store.Never, "requested": store.Requested, "required": store.Required}[u.Policy]}
+		if u.Redirect {
+			row.DefaultAction = store.Redirect
+		}
+		var creds []store.Credential
+		for _, name := range []string{key.User(), u.AOR} {
+			for alg, hash := range map[store.Algorithm]digest.Algorithm{store.MD5: digest.MD5, store.SHA256: digest.SHA256} {
+				creds = append(creds, store.Credential{Username: name, Realm: row.Realm, Algorithm: alg,
+					HA1: digest.HA1(hash, name, row.Realm, u.Password)})
+			}
+		}
+		must(mem.AddUser(ctx, &row, creds))
+		ids[u.AOR] = row.ID
+	}
+	for _, a := range f.Aliases {
+		row := store.Alias{Alias: a.Alias, PrimaryUser: sipaddr.AOR(a.AOR)}
+		if a.Group {
+			row.Kind = store.Group
+		}
+		must(mem.AddAlias(ctx, &row))
+	}
+	for i, p := range f.Peers {
+		b := p.Bound
+		if b == nil {
+			continue
+		}
+		user, ok := ids[b.AOR]
+		if !ok {
+			t.Fatalf("%s: %s is bound to %s, which no user line names", f.File, p.Name, b.AOR)
+		}
+		row := &location.Binding{ID: int64(i + 1), UserID: user, URI: b.URI, Q: b.Milli, CallID: "bound-" + p.Name, CSeq: 1,
+			Source: p.Addr, Proto: uint8(p.Proto), Updated: location.At(time.Now()), InstanceID: b.Instance,
+			Action: map[string]uint8{"": uint8(store.NoAction), "proxy": uint8(store.Proxy), "redirect": uint8(store.Redirect)}[b.Action]}
+		if !b.Static {
+			row.Expires = location.At(time.Now().Add(b.Expires))
+		}
+		errs, err := mem.Commit(ctx, []location.RowSet{{AOR: sipaddr.AOR(b.AOR), UserID: user, Upsert: []*location.Binding{row}}})
+		must(err)
+		for _, err := range errs {
+			must(err)
+		}
+	}
+}
+
+// rows collects the request log. The server's goroutines are the bubble's, which the runner lets come to rest before it reads.
+type rows struct {
+	got chan store.LogRow
+}
+
+// maxRows is more than any flow logs.
+const maxRows = 1000
+
+func (r *rows) add(row store.LogRow) {
+	r.got <- row
+}
+
+func (r *rows) take() (list []siptest.LogRow) {
+	for {
+		select {
+		case row := <-r.got:
+			list = append(list, siptest.LogRow{Method: row.Method, Status: row.Status, Fields: map[string]string{
+				"url": row.RequestURL, "from": row.From, "to": row.To, "user": row.AuthUser, "source": row.Source, "next": row.NextHop}})
+		default:
+			return list
+		}
+	}
+}
