@@ -190,7 +190,7 @@ func (p *Parts) splitUser(text []byte, i, at int) error {
 		case c == '%' && escapeAt(text[:at], i):
 			i += 3
 		case c == '%':
-			return &SyntaxError{"'%' in the user part is not followed by two hex digits", i}
+			return &SyntaxError{"percent sign in the user part is not followed by two hex digits", i}
 		case c == ':' && p.has&hasPassword == 0:
 			p.has |= hasPassword
 			p.userEnd = uint16(i)
@@ -212,10 +212,10 @@ func (p *Parts) splitHost(text []byte, i int) (int, error) {
 	if i < len(text) && text[i] == '[' {
 		n := bytes.IndexByte(text[i:], ']')
 		if n < 0 {
-			return 0, &SyntaxError{"IPv6 address has no ']'", i}
+			return 0, &SyntaxError{"IPv6 address has no closing bracket", i}
 		}
 		if _, ok := ParseIP(text[i+1 : i+n]); !ok || bytes.IndexByte(text[i+1:i+n], ':') < 0 {
-			return 0, &SyntaxError{"what stands in [ ] is not an IPv6 address", i}
+			return 0, &SyntaxError{"what stands in brackets is not an IPv6 address", i}
 		}
 		p.has |= hasIPv6
 		p.host, p.hostEnd = uint16(i+1), uint16(i+n)
@@ -268,7 +268,7 @@ func (p *Parts) splitTail(text []byte, i int) error {
 		start := i
 		for i < len(text) && class[text[i]]&cParam != 0 {
 			if text[i] == '%' && !escapeAt(text, i) {
-				return &SyntaxError{"'%' in a URI parameter is not followed by two hex digits", i}
+				return &SyntaxError{"percent sign in a URI parameter is not followed by two hex digits", i}
 			}
 			i++
 		}
@@ -294,7 +294,7 @@ func (p *Parts) splitTail(text []byte, i int) error {
 		case class[c]&cOpaque == 0:
 			return &SyntaxError{"URI header has a character that must be escaped", i}
 		case c == '%' && !escapeAt(text, i):
-			return &SyntaxError{"'%' in a URI header is not followed by two hex digits", i}
+			return &SyntaxError{"percent sign in a URI header is not followed by two hex digits", i}
 		case c == '&':
 			if n++; n > MaxParams {
 				return &SyntaxError{"URI has too many headers", i}
@@ -336,7 +336,7 @@ func (p *Parts) splitOther(text []byte) error {
 		i++
 	}
 	if i == 0 || i == len(text) || text[i] != ':' || lower(text[0]) < 'a' || lower(text[0]) > 'z' {
-		return &SyntaxError{"URI does not start with a scheme such as \"sip:\"", i}
+		return &SyntaxError{"URI does not start with a scheme such as sip:", i}
 	}
 	i++
 	if i == len(text) {

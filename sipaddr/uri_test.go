@@ -94,7 +94,7 @@ func TestParseErrors(t *testing.T) {
 		{"port too large", "sip:example.com:65536", "greater than 65535 (byte 17)"},
 		{"port far too large", "sip:example.com:99999999999999999999999", "greater than 65535"},
 		{"ipv6 without brackets, RFC 5118 4.2", "sip:2001:db8::10", "port is not a number"},
-		{"bracket is not closed", "sip:[2001:db8::10", "no ']'"},
+		{"bracket is not closed", "sip:[2001:db8::10", "no closing bracket"},
 		{"not an ipv6 address", "sip:[example.com]", "not an IPv6 address"},
 		{"ipv4 in brackets", "sip:[192.0.2.1]", "not an IPv6 address"},
 		{"text behind bracket", "sip:[::1]x", "does not belong there"},

@@ -112,7 +112,7 @@ func (m *Message) checkSingles(f *fault) {
 	if m.first[MaxForwards] != 0 && m.request {
 		h := m.single(MaxForwards, f)
 		n, ok := number(m.raw[h.ValStart:h.ValEnd])
-		if !ok || n > MaxForwardsMax {
+		if !ok || n > maxForwardsMost {
 			f.note(400, "Max-Forwards is not a number from 0 to 255")
 			return
 		}

@@ -137,13 +137,13 @@ func TestRFC4475(t *testing.T) {
 		{"scalar02", 400, "CSeq is greater than 2147483647", nil},                                                       // 3.1.2.4: "should respond with a 400 Bad Request due to the CSeq error"
 		{"scalarlg", 0, "CSeq is greater than 2147483647", nil},                                                         // 3.1.2.5: "will simply discard it"
 		{"quotbal", 400, "To has a quoted string without end", nil},                                                     // 3.1.2.6: "should return a 400"
-		{"ltgtruri", 400, "Request-URI is in angle brackets", nil},                                                                  // 3.1.2.7: "reasonable always to reject with a 400"
+		{"ltgtruri", 400, "Request-URI is in angle brackets", nil},                                                      // 3.1.2.7: "reasonable always to reject with a 400"
 		{"lwsruri", 400, "Request-URI is bad", nil},                                                                     // 3.1.2.8: "should respond with a 400"
 		{"lwsstart", 400, "spaces around it", nil},                                                                      // 3.1.2.9: "acceptable to reject this request as malformed"
 		{"trws", 400, "space at the end of the request line", nil},                                                      // 3.1.2.10: the same
 		{"escruri", 400, "Request-URI has headers", nil},                                                                // 3.1.2.11: "acceptable to reject with a 400"; RFC 3261 19.1.1
 		{"baddate", taken, "", func(t *testing.T, m *message.Message) { is(t, "has Date", m.Has(message.Date), true) }}, // 3.1.2.12: "an element shouldn't do that unless the Date were actually important"
-		{"regbadct", 400, "Contact has a URI with a comma or question mark without angle brackets", nil},                            // 3.1.2.13: "reasonable to respond with a 400"
+		{"regbadct", 400, "Contact has a URI with a comma or question mark without angle brackets", nil},                // 3.1.2.13: "reasonable to respond with a 400"
 		{"badaspec", 400, "To has a bad URI", nil},                                                                      // 3.1.2.14: "reasonable to reject with a 400"
 		{"baddn", 400, "headers do not end with an empty line", nil},                                                    // 3.1.2.15: 400; the bytes of appendix A lack the empty line
 		{"baddn+", 400, "From has a display name that must stand in quotes", nil},                                       // 3.1.2.15, with it: "reasonable always to reject with a 400"

@@ -1,4 +1,3 @@
-// Package sipstatus has the error type that carries a SIP status to the peer, and the reason phrases of RFC 3261 21.
 package sipstatus
 
 import "strconv"
