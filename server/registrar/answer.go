@@ -3,6 +3,7 @@ package registrar
 import (
 	"errors"
 	"strconv"
+	"sync"
 	"time"
 
 	"sipd/location"
@@ -14,15 +15,22 @@ import (
 // dateFormat is SIP-date (RFC 3261 20.17): RFC 1123, GMT only.
 const dateFormat = "Mon, 02 Jan 2006 15:04:05 GMT"
 
-// okFields is how many fields a 200 usually has: Contacts, Path, Supported, Require, Date.
-const okFields = 12
+// room is where the values of a 200 are put together: they live until the response is written.
+type room struct {
+	fields []message.Field
+	text   []byte
+}
+
+var rooms = sync.Pool{New: func() any { return new(room) }}
+
+// maxRoom is the largest text that is kept for the next answer.
+const maxRoom = 16 << 10
 
 // AppendOK writes the 200 of step 8: every binding with what is left of its life, Path (RFC 3327 5.3), Date. outbound is
 // Update.Outbound: the UAC learns that its flow is kept (RFC 5626 6).
 func AppendOK(dst []byte, req *message.Message, toTag []byte, bindings []*location.Binding, outbound bool, now time.Time) []byte {
-	var list [okFields]message.Field
-	var room [2048]byte // Values of usual length; more spill to the heap.
-	fields, text := list[:0], room[:0]
+	r := rooms.Get().(*room)
+	fields, text := r.fields[:0], r.text[:0]
 	add := func(name string, at int) {
 		fields = append(fields, message.Field{Name: name, Value: text[at:len(text):len(text)]})
 	}
@@ -62,7 +70,13 @@ func AppendOK(dst []byte, req *message.Message, toTag []byte, bindings []*locati
 	at = len(text)
 	text = now.UTC().AppendFormat(text, dateFormat)
 	add("Date", at)
-	return message.AppendResponse(dst, req, 200, "", toTag, fields, nil)
+	dst = message.AppendResponse(dst, req, 200, "", toTag, fields, nil)
+	if cap(text) <= maxRoom {
+		clear(fields) // They point into texts that were outgrown.
+		r.fields, r.text = fields, text
+		rooms.Put(r)
+	}
+	return dst
 }
 
 // appendContact writes one binding as the UA registered it, with expires always (step 8).
