@@ -33,6 +33,7 @@ type committer struct {
 	expired []sipaddr.AOR                       // found by the last sweep, not yet deleted
 
 	// One batch: work[i] belongs to sets[i].
+	taken map[sipaddr.AOR]struct{} // the AORs that are in it
 	sets  []RowSet
 	work  []work
 	done  []finished
@@ -121,7 +122,8 @@ func (s *Service) batch(ctx context.Context) {
 // batch, so that each is judged against what has been published and a set that fails drags no other along.
 func (s *Service) gather() {
 	rows := 0
-	taken := make(map[sipaddr.AOR]struct{}, 8)
+	taken := s.c.taken
+	clear(taken)
 	take := func(c *Change) bool {
 		if _, ok := taken[c.AOR]; ok {
 			return false

@@ -97,6 +97,7 @@ func New(cfg Config) (*Service, error) {
 	}
 	s.queue = make(chan *Change, queueSize)
 	s.wake = make(chan struct{}, 1)
+	s.c.taken = make(map[sipaddr.AOR]struct{}, batchRows)
 	for i := range s.shard {
 		s.shard[i].aors = make(map[sipaddr.AOR][]*Binding)
 	}

@@ -53,6 +53,9 @@ const maxCredentials = 4
 // Proxy-Authorization (22.3) and, since the secret is the same, Authorization too.
 func (v *Verifier) Verify(s *cache.Snapshot, m *message.Message, realm string, uas bool, now time.Time) Facts {
 	var best Facts
+	if realm == "" { // Not a domain of ours: nobody has credentials for it.
+		return best
+	}
 	left := maxCredentials
 	if !uas {
 		best = v.verifyAll(s, m, message.ProxyAuthorization, realm, &left, now)

@@ -3,6 +3,8 @@ package auth_test
 import (
 	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -231,6 +233,37 @@ func TestNonceCount(t *testing.T) {
 		if got := v.Verify(s, m, realm, false, start).Verdict; got != st.want {
 			t.Errorf("step %d, nc %d: got verdict %d, want %d", i, st.nc, got, st.want)
 		}
+	}
+}
+
+// However many workers see the same credentials, one takes them.
+func TestReplayAtOnce(t *testing.T) {
+	s, v := snapshot(t, store.MD5), auth.NewVerifier()
+	c := parse(t, challenges(t, v, s, request(t, "INVITE", uri), false, false, start)[0])
+	var good atomic.Int32
+	var workers sync.WaitGroup
+	for range 8 {
+		workers.Go(func() {
+			for nc := uint32(1); nc <= 50; nc++ {
+				m := request(t, "INVITE", uri, "Proxy-Authorization: "+c.Answer("alice", "wonder", "INVITE", uri, "cn", nc))
+				if v.Verify(s, m, realm, false, start).Verdict == auth.Good {
+					good.Add(1)
+				}
+				v.Challenge(s, m, realm, false, false, start)
+			}
+		})
+	}
+	workers.Wait()
+	if got := good.Load(); got != 50 {
+		t.Errorf("got %d times Good, want 50", got)
+	}
+}
+
+func TestNoRealm(t *testing.T) {
+	s, v := snapshot(t, store.MD5), auth.NewVerifier()
+	m := request(t, "INVITE", uri, `Proxy-Authorization: Digest username="alice", realm="", nonce="n", uri="sip:a", response="00000000000000000000000000000000"`)
+	if got := v.Verify(s, m, "", false, start).Verdict; got != auth.None {
+		t.Errorf("got verdict %d, want None", got)
 	}
 }
 
