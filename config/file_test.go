@@ -160,7 +160,7 @@ func TestLocate(t *testing.T) {
 		}
 		return path
 	}
-	conf := write("sipd.conf", "ServerRoot root\nUserConfig sqlite:x.db\n")
+	conf := write("sipd.conf", "ServerRoot top\nUserConfig sqlite:x.db\n")
 	cinema := write("cinema_db.conf", "sql://u@h/d\n")
 	bare := write("bare.conf", "Port 5070\n")
 	none := filepath.Join(dir, "none")
@@ -175,9 +175,9 @@ func TestLocate(t *testing.T) {
 		{"-D wins over the variable", Flags{Database: "sqlite:a.db", Env: "sqlite:b.db"}, "sqlite:a.db", "", ""},
 		{"-D below -s", Flags{Database: "sqlite:a.db", Root: "/srv"}, "sqlite:/srv/a.db", "/srv", ""},
 		{"variable", Flags{Env: "sqlite:/b.db", Etc: []string{conf}}, "sqlite:/b.db", "", ""},
-		{"-f below -s", Flags{File: "sipd.conf", Root: dir}, "sqlite:" + dir + "/root/x.db", dir + "/root", ""},
+		{"-f below -s", Flags{File: "sipd.conf", Root: dir}, "sqlite:" + dir + "/top/x.db", dir + "/top", ""},
 		{"cinema_db.conf", Flags{File: cinema}, "postgres://u@h/d", "", ""},
-		{"first of /etc", Flags{Etc: []string{conf, cinema}}, "sqlite:root/x.db", "root", ""},
+		{"first of /etc", Flags{Etc: []string{conf, cinema}}, "sqlite:top/x.db", "top", ""},
 		{"second of /etc", Flags{Etc: []string{none, cinema}}, "postgres://u@h/d", "", ""},
 		{"nothing", Flags{Etc: []string{none, none + "2"}}, "", "", "no " + none + " and no " + none + "2"},
 		{"both", Flags{Database: "sqlite:a", File: conf}, "", "", "-D and -f"},

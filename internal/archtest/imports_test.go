@@ -19,6 +19,7 @@ const modulePath = "sipd"
 type table struct {
 	rows       map[string][]string // package, or package + "_test" -> what it may import
 	helpers    []string
+	testOnly   []string            // modules that any test may import
 	thirdParty map[string][]string // module -> packages
 }
 
@@ -32,6 +33,10 @@ func readTable(r io.Reader) (table, error) {
 		}
 		if list, ok := strings.CutPrefix(line, "helpers:"); ok {
 			t.helpers = strings.Fields(list)
+			continue
+		}
+		if list, ok := strings.CutPrefix(line, "test-only:"); ok {
+			t.testOnly = strings.Fields(list)
 			continue
 		}
 		rows := t.rows
@@ -62,9 +67,12 @@ func allows(list []string, pkg string) bool {
 	return false
 }
 
+// within tells whether a package is in a module.
+func within(pkg, module string) bool { return pkg == module || strings.HasPrefix(pkg, module+"/") }
+
 // goPackage is what `go list -json` says that matters here.
 type goPackage struct {
-	ImportPath, Dir                    string
+	ImportPath, Dir, Doc               string
 	Imports, TestImports, XTestImports []string
 	GoFiles, IgnoredGoFiles            []string
 }
@@ -92,7 +100,7 @@ func moduleRoot(t *testing.T) string {
 
 func listPackages(t *testing.T, root string) []goPackage {
 	t.Helper()
-	cmd := exec.Command("go", "list", "-json=ImportPath,Dir,Imports,TestImports,XTestImports,GoFiles,IgnoredGoFiles", "./...")
+	cmd := exec.Command("go", "list", "-json=ImportPath,Dir,Doc,Imports,TestImports,XTestImports,GoFiles,IgnoredGoFiles", "./...")
 	cmd.Dir = root
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
@@ -145,8 +153,13 @@ func violations(tab table, p goPackage) []string {
 		if first, _, _ := strings.Cut(imp, "/"); !strings.Contains(first, ".") {
 			return // the standard library
 		}
+		for _, module := range tab.testOnly {
+			if where != "" && within(imp, module) {
+				return
+			}
+		}
 		for module, users := range tab.thirdParty {
-			if imp != module && !strings.HasPrefix(imp, module+"/") {
+			if !within(imp, module) {
 				continue
 			}
 			if !allows(users, p.name()) && (where == "" || !allows(users, p.name()+"_test")) {
@@ -178,6 +191,7 @@ func TestImportsAreInTheTable(t *testing.T) {
 func TestViolations(t *testing.T) {
 	tab, err := readTable(strings.NewReader(`
 helpers: store/storetest
+test-only: example.org/t
 a -> b server/*   # comment
 b -> -
 a_test -> c
@@ -199,6 +213,8 @@ third-party: example.org/x -> b c_test
 		{"confined, allowed", goPackage{ImportPath: "sipd/b", Imports: []string{"example.org/x/y"}}, 0},
 		{"confined, not allowed", goPackage{ImportPath: "sipd/a", Imports: []string{"example.org/x/y"}}, 1},
 		{"prefix of another module", goPackage{ImportPath: "sipd/b", Imports: []string{"example.org/xy"}}, 1},
+		{"test-only, in a test", goPackage{ImportPath: "sipd/a", TestImports: []string{"example.org/t"}}, 0},
+		{"test-only, in the product", goPackage{ImportPath: "sipd/a", Imports: []string{"example.org/t"}}, 1},
 		{"unknown module", goPackage{ImportPath: "sipd/a", Imports: []string{"example.org/q"}}, 1},
 	}
 	for _, tt := range tests {

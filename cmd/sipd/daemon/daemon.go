@@ -242,6 +242,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	}
 	g.start(ctx, "cache", d.cache.Run)
 	g.start(ctx, "signals", d.signals)
+	g.start(ctx, "load", followLoad)
 	if d.health != nil {
 		g.start(ctx, "admin listener", d.health.run)
 	}
@@ -260,7 +261,11 @@ func (d *daemon) serve(ctx context.Context) error {
 	failure := g.wait(ctx)
 	d.state.Store(draining)
 	d.notify(systemd.SdNotifyStopping)
-	d.log.InfoContext(ctx, "stopping", "err", failure)
+	if failure != nil {
+		d.log.ErrorContext(ctx, "stopping", "err", failure)
+	} else {
+		d.log.InfoContext(ctx, "stopping")
+	}
 	begin := time.Now()
 	err := errors.Join(failure, g.stop())
 	d.log.InfoContext(ctx, "stopped", "dur", time.Since(begin).Round(time.Millisecond))

@@ -1,0 +1,64 @@
+package daemon
+
+import (
+	"context"
+	"os"
+	"runtime"
+	"time"
+)
+
+// A server that uses less than one core is cheapest on one scheduler thread: with a second one idle, each datagram that
+// arrives wakes it to look for work that is not there, which costs more than handling the message (docs/adr/0105, figures
+// in docs/performance.md). So GOMAXPROCS follows the load: one thread while it is low, all cores as soon as it is not.
+const (
+	procsSample = 100 * time.Millisecond
+	procsRaise  = 0.7         // cores in use from which all are taken
+	procsLower  = 0.5         // cores in use below which one is enough,
+	procsCalm   = time.Second // after this long
+)
+
+// followLoad adjusts GOMAXPROCS until ctx ends. What the user set is left alone.
+func followLoad(ctx context.Context) error {
+	all := runtime.GOMAXPROCS(0)
+	if os.Getenv("GOMAXPROCS") != "" || all == 1 {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	defer runtime.GOMAXPROCS(all)
+	g := governor{all: all, procs: all}
+	tick := time.NewTicker(procsSample)
+	defer tick.Stop()
+	last, used := time.Now(), cpuTime()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+		now, cpu := time.Now(), cpuTime()
+		if procs := g.next(float64(cpu-used)/float64(now.Sub(last)), now); procs != runtime.GOMAXPROCS(0) {
+			runtime.GOMAXPROCS(procs)
+		}
+		last, used = now, cpu
+	}
+}
+
+// governor decides how many threads to use.
+type governor struct {
+	all, procs int
+	busy       time.Time // when it was not calm last
+}
+
+// next returns the number of threads for a load of that many cores since the last call.
+func (g *governor) next(cores float64, now time.Time) int {
+	if g.busy.IsZero() || cores >= procsLower {
+		g.busy = now
+	}
+	switch {
+	case cores >= procsRaise:
+		g.procs = g.all
+	case now.Sub(g.busy) >= procsCalm:
+		g.procs = 1
+	}
+	return g.procs
+}
