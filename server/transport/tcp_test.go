@@ -231,6 +231,40 @@ func TestTCPDial(t *testing.T) {
 	}
 }
 
+// With a wildcard listener a connection is opened from the address that the flow had, else from the one Source names.
+func TestTCPDialFrom(t *testing.T) {
+	tests := []struct{ name, local, want string }{
+		{"the flow's", "127.0.0.4", "127.0.0.4"},
+		{"none", "", "127.0.0.1"},
+		{"another family", "::1", "127.0.0.1"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := start(t, Config{Listen: listeners("tcp:0.0.0.0:0")}, newRecorder())
+			ln, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer ln.Close()
+			to := Flow{Proto: TCP, Remote: addrPort(ln.Addr())}
+			if tt.local != "" {
+				to.Local = netip.AddrPortFrom(netip.MustParseAddr(tt.local), s.Addrs()[0].Addr.Port())
+			}
+			out := s.NewOut()
+			out.Send(to, []byte("x"), 0)
+			out.Flush()
+			c, err := ln.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			if got := addrPort(c.RemoteAddr()).Addr(); got != netip.MustParseAddr(tt.want) {
+				t.Errorf("got it from %v, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
 func TestTCPDialFails(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -278,8 +312,7 @@ func TestTCPDialFails(t *testing.T) {
 
 // The connect limit ends an attempt that nobody answers: a listener whose backlog is full drops SYNs.
 func TestTCPDialTimesOut(t *testing.T) {
-	fd, addr := fullBacklog(t)
-	_ = fd
+	addr := fullBacklog(t)
 	r := newRecorder()
 	s, _ := startTCP(t, Config{limits: limits{dial: 100 * time.Millisecond}}, r)
 	out := s.NewOut()
@@ -298,7 +331,7 @@ func TestTCPDialTimesOut(t *testing.T) {
 }
 
 // fullBacklog returns the address of a listener that accepts nothing and whose queue is full.
-func fullBacklog(t *testing.T) (int, netip.AddrPort) {
+func fullBacklog(t *testing.T) netip.AddrPort {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
 	if err != nil {
@@ -319,12 +352,12 @@ func fullBacklog(t *testing.T) (int, netip.AddrPort) {
 	for range 8 {
 		c, err := net.DialTimeout("tcp", addr.String(), 50*time.Millisecond)
 		if err != nil {
-			return fd, addr
+			return addr
 		}
 		t.Cleanup(func() { c.Close() })
 	}
 	t.Skip("this system accepts connections beyond the backlog")
-	return 0, addr
+	return addr
 }
 
 // A peer that does not read is cut off in time, its messages are reported, and others go on meanwhile.
