@@ -151,6 +151,9 @@ func TestRun(t *testing.T) {
 		t.Errorf("a second server: got %d, %q, want 2 and that another sipd is there", second.code, second.err)
 	}
 	must(t, "user", "add", "alice@example.com", d)
+	if r := call(t, "", "reg", "rm", "alice@example.com", d); r.code != exitFailed || !strings.Contains(r.err, "a server works on this database") {
+		t.Errorf("reg rm beside a server: got %d, %q, want 1 and that a server is there", r.code, r.err)
+	}
 	r.signals <- syscall.SIGHUP
 	r.waitFor(t, "msg=reloaded users=1")
 	r.signals <- syscall.SIGUSR2
@@ -174,7 +177,7 @@ func TestRunFailures(t *testing.T) {
 	defer busy.Close()
 	d := database(t)
 	expect(t, []expectation{
-		{"port taken", []string{"run", d, "--admin", "off", "--listen", "tcp:" + busy.Addr().String()}, 1, "--listen"},
+		{"port taken", []string{"run", d, "--admin", "off", "--listen", "tcp:" + busy.Addr().String()}, 1, "another program has this port"},
 		{"admin port taken", []string{"run", d, "--admin", busy.Addr().String(), "--listen", "udp:127.0.0.1:0"}, 1, "--admin off"},
 		{"an address that is not here", []string{"run", d, "--admin", "off", "--listen", "udp:192.0.2.1:0"}, 1, "192.0.2.1"},
 		{"no such directory", []string{"run", "-Dsqlite:" + filepath.Join(t.TempDir(), "no", "x.db")}, 1, "x.db"},

@@ -299,7 +299,15 @@ func (a *app) listUsers(ctx context.Context, args []string) error {
 	defer s.close()
 	domain := ""
 	if len(args) > 0 {
-		domain = args[0]
+		rows, err := s.Domains(ctx)
+		if err != nil {
+			return err
+		}
+		d := provision.Domains(rows).Find(args[0])
+		if d == nil {
+			return fmt.Errorf("there is no domain %s; `sipd domain list` shows those that are", args[0])
+		}
+		domain = provision.Canonical(d)
 	}
 	classes, err := s.classNames(ctx)
 	if err != nil {

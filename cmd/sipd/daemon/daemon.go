@@ -10,7 +10,6 @@ import (
 	"os"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	systemd "github.com/coreos/go-systemd/v22/daemon"
@@ -200,9 +199,6 @@ func (d *daemon) listen(ctx context.Context) error {
 	}
 	sockets, err := transport.Listen(transport.Config{Listen: listeners, Log: d.log.With("pkg", "transport")})
 	if err != nil {
-		if errors.Is(err, syscall.EADDRINUSE) {
-			return fmt.Errorf("%w; another program has the port: stop it, or write other listeners with --listen", err)
-		}
 		return err
 	}
 	d.sockets = sockets
