@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"sipd/digest"
+	"sipd/store/storetest"
 )
 
 // register sends a REGISTER of alice, answers the challenge, and returns the last response.
@@ -52,6 +53,44 @@ func register(t *testing.T, addr, password string) string {
 		t.Fatal(err)
 	}
 	return send(2, authorization)
+}
+
+// The same commands and the same server on Postgres, by the classic's spelling of the URL.
+func TestPostgres(t *testing.T) {
+	url := storetest.Postgres(t)
+	_, rest, _ := strings.Cut(url, "://")
+	d := "-Dfastsql://" + rest + "&REFRESH=60"
+	expect(t, []expectation{
+		{"new", []string{"db", "status", d}, 0, "run `sipd db migrate`"},
+		{"migrate", []string{"db", "migrate", d}, 0, "migrations applied"},
+		{"domain", []string{"domain", "add", "example.com", d}, 0, "added"},
+		{"user", []string{"user", "add", "alice@example.com", "-p", "secret", d}, 0, "added user alice@example.com"},
+		{"REFRESH of the URL", []string{"conf", "show", "Refresh", d}, 0, "Refresh  60     REFRESH of the database URL"},
+	})
+	r := start(t, d, "--listen", "udp:127.0.0.1:0", "--admin", "off")
+	addr := strings.TrimPrefix(r.addrs[0], "udp:")
+	if got := register(t, addr, "secret"); !strings.HasPrefix(got, "SIP/2.0 200 ") {
+		t.Fatalf("got %q, want 200", got)
+	}
+	if second := call(t, "", "run", d, "--listen", "udp:127.0.0.1:0", "--admin", "off"); second.code != exitUsage || !strings.Contains(second.err, "another sipd") {
+		t.Errorf("a second server: got %d, %q, want 2 and that another sipd is there", second.code, second.err)
+	}
+	// A user added beside the running server can register within a second.
+	must(t, "user", "passwd", "alice@example.com", "-p", "changed", d)
+	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		if got := register(t, addr, "changed"); strings.HasPrefix(got, "SIP/2.0 200 ") {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("the new password is not known to the server")
+		}
+	}
+	if code := r.stop(); code != exitDone {
+		t.Errorf("got exit status %d: %s", code, r.log)
+	}
+	if out := must(t, "reg", "list", d); !strings.Contains(out, "sip:alice@127.0.0.1") {
+		t.Errorf("reg list: got %q, want alice's contact", out)
+	}
 }
 
 // The whole of it: a user added by command registers, is found by the commands, survives a restart, and stands in the log.
