@@ -43,7 +43,7 @@ func (db *DB) AddServer(ctx context.Context, name string) (store.Server, error) 
 func (db *DB) insert(ctx context.Context, what string, id *int64, query string, args ...any) error {
 	ctx, cancel := deadline(ctx)
 	defer cancel()
-	return db.wrap(what, db.write.QueryRowContext(ctx, query, args...).Scan(id))
+	return db.inTx(ctx, what, func(tx *sql.Tx) error { return tx.QueryRowContext(ctx, query, args...).Scan(id) })
 }
 
 // Settings implements store.Admin.

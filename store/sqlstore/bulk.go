@@ -106,9 +106,16 @@ func (db *DB) bulkSQLite(ctx context.Context, users []store.ImportUser, progress
 	if err := stageSQLite(ctx, conn, users, progress); err != nil {
 		return err
 	}
-	// The one transaction that others wait for. Statements run to their end: a signal would not make them shorter.
-	for _, step := range []string{"BEGIN IMMEDIATE", beginBulk} {
-		if _, err := conn.ExecContext(ctx, step); err != nil {
+	if err := pollLocks(ctx, conn); err != nil {
+		return err
+	}
+	// The one transaction that others wait for.
+	for {
+		_, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE")
+		if err == nil {
+			break
+		}
+		if !busy(err) || ctx.Err() != nil {
 			return err
 		}
 	}
@@ -157,6 +164,9 @@ func stageSQLite(ctx context.Context, conn *sql.Conn, users []store.ImportUser, 
 }
 
 func mergeSQLite(ctx context.Context, conn *sql.Conn) error {
+	if _, err := conn.ExecContext(ctx, beginBulk); err != nil {
+		return err
+	}
 	for _, find := range []string{findUser, findCredential} {
 		var name string
 		err := conn.QueryRowContext(ctx, find).Scan(&name)

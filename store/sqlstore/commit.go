@@ -10,6 +10,17 @@ import (
 	"sipd/store"
 )
 
+const (
+	contactColumns = `user_id, uri, uri_norm, display_name, q_milli, action, expires_at, call_id, cseq, instance_id, reg_id,
+		path, received, flow, user_agent, methods, local_addr, updated_at, id`
+	// refreshColumns are set when the row is there: all but id and user_id, which never change.
+	refreshColumns = `uri = excluded.uri, uri_norm = excluded.uri_norm,
+		display_name = excluded.display_name, q_milli = excluded.q_milli, action = excluded.action, expires_at = excluded.expires_at,
+		call_id = excluded.call_id, cseq = excluded.cseq, instance_id = excluded.instance_id, reg_id = excluded.reg_id, path = excluded.path,
+		received = excluded.received, flow = excluded.flow, user_agent = excluded.user_agent, methods = excluded.methods,
+		local_addr = excluded.local_addr, updated_at = excluded.updated_at`
+)
+
 // maxTexts bounds what one contact may take in the database; what the parser lets through is shorter.
 const maxTexts = 64 << 10
 

@@ -108,10 +108,8 @@ func (db *DB) Commit(ctx context.Context, sets []location.RowSet) (errs []error,
 
 // DeleteExpired implements location.Store.
 func (db *DB) DeleteExpired(ctx context.Context, before time.Time) error {
-	ctx, cancel := deadline(ctx)
-	defer cancel()
-	_, err := db.write.ExecContext(ctx, `DELETE FROM contacts WHERE expires_at < $1`, db.d.time(before))
-	return db.wrap("delete expired contacts", err)
+	_, err := db.execAny(ctx, "delete expired contacts", `DELETE FROM contacts WHERE expires_at < $1`, db.d.time(before))
+	return err
 }
 
 // Contacts implements store.Admin.
@@ -163,12 +161,6 @@ func (db *DB) RemoveContacts(ctx context.Context, aor sipaddr.AOR, uri string) (
 	if err != nil {
 		return 0, err
 	}
-	ctx, cancel := deadline(ctx)
-	defer cancel()
-	res, err := db.write.ExecContext(ctx, `DELETE FROM contacts WHERE user_id = $1 AND ($2 = '' OR uri = $2)`, u.ID, uri)
-	if err != nil {
-		return 0, db.wrap("contacts of "+string(aor), err)
-	}
-	n, err := res.RowsAffected()
-	return int(n), db.wrap("contacts of "+string(aor), err)
+	n, err := db.execAny(ctx, "contacts of "+string(aor), `DELETE FROM contacts WHERE user_id = $1 AND ($2 = '' OR uri = $2)`, u.ID, uri)
+	return int(n), err
 }

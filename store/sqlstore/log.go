@@ -77,7 +77,7 @@ func (l sqliteLog) append(ctx context.Context, rows []store.LogRow) error {
 }
 
 func (l sqliteLog) chunk(ctx context.Context, rows []store.LogRow) (err error) {
-	tx, err := l.db.write.BeginTx(ctx, nil)
+	tx, err := l.db.begin(ctx)
 	if err != nil {
 		return err
 	}

@@ -120,7 +120,16 @@ func (db *DB) Close() error {
 func (db *DB) Migrate(ctx context.Context) (applied int, err error) {
 	ctx, cancel := deadline(ctx)
 	defer cancel()
-	return migrations.Up(ctx, db.write, db.d.migrations)
+	if db.pool != nil {
+		return migrations.Up(ctx, db.write, db.d.migrations)
+	}
+	// Connections that wait for locks: goose does not ask again.
+	own, err := db.openSQLitePool(1, writerPragmas, "&_txlock=immediate")
+	if err != nil {
+		return 0, fmt.Errorf("migrate: %w", err)
+	}
+	applied, err = migrations.Up(ctx, own, db.d.migrations)
+	return applied, errors.Join(err, own.Close())
 }
 
 // Version returns the version of the tables and the one this program needs.

@@ -24,11 +24,7 @@ const (
 	postgresUpsert = `INSERT INTO contacts (` + contactColumns + `)
 		SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::int[], $6::text[], $7::timestamptz[], $8::text[], $9::bigint[],
 			$10::text[], $11::int[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::timestamptz[], $19::bigint[])
-		ON CONFLICT (id) DO UPDATE SET uri = excluded.uri, uri_norm = excluded.uri_norm,
-		display_name = excluded.display_name, q_milli = excluded.q_milli, action = excluded.action, expires_at = excluded.expires_at,
-		call_id = excluded.call_id, cseq = excluded.cseq, instance_id = excluded.instance_id, reg_id = excluded.reg_id, path = excluded.path,
-		received = excluded.received, flow = excluded.flow, user_agent = excluded.user_agent, methods = excluded.methods,
-		local_addr = excluded.local_addr, updated_at = excluded.updated_at`
+		ON CONFLICT (id) DO UPDATE SET ` + refreshColumns
 	postgresDelete = `DELETE FROM contacts WHERE id = ANY ($1::bigint[])`
 )
 

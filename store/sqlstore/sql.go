@@ -19,7 +19,7 @@ type querier interface {
 
 // inTx calls do in a transaction that may write. what names it in errors.
 func (db *DB) inTx(ctx context.Context, what string, do func(tx *sql.Tx) error) error {
-	tx, err := db.write.BeginTx(ctx, nil)
+	tx, err := db.begin(ctx)
 	if err != nil {
 		return db.wrap(what, err)
 	}
@@ -27,6 +27,16 @@ func (db *DB) inTx(ctx context.Context, what string, do func(tx *sql.Tx) error) 
 		return db.wrap(what, errors.Join(err, ignoreDone(tx.Rollback())))
 	}
 	return db.wrap(what, tx.Commit())
+}
+
+// begin begins a transaction that may write.
+func (db *DB) begin(ctx context.Context) (tx *sql.Tx, err error) {
+	for give := time.Now().Add(busyTimeout); ; {
+		tx, err = db.write.BeginTx(ctx, nil)
+		if !busy(err) || time.Now().After(give) || ctx.Err() != nil {
+			return tx, err
+		}
+	}
 }
 
 // inReadTx calls do in a transaction that sees one moment.
@@ -64,11 +74,28 @@ func (db *DB) wrap(what string, err error) error {
 func (db *DB) exec(ctx context.Context, what, query string, args ...any) error {
 	ctx, cancel := deadline(ctx)
 	defer cancel()
-	res, err := db.write.ExecContext(ctx, query, args...)
-	if err != nil {
-		return db.wrap(what, err)
-	}
-	return db.wrap(what, changedRow(res))
+	return db.inTx(ctx, what, func(tx *sql.Tx) error {
+		res, err := tx.ExecContext(ctx, query, args...)
+		if err != nil {
+			return err
+		}
+		return changedRow(res)
+	})
+}
+
+// execAny runs one statement that may change any number of rows and returns how many.
+func (db *DB) execAny(ctx context.Context, what, query string, args ...any) (n int64, err error) {
+	ctx, cancel := deadline(ctx)
+	defer cancel()
+	err = db.inTx(ctx, what, func(tx *sql.Tx) error {
+		res, err := tx.ExecContext(ctx, query, args...)
+		if err != nil {
+			return err
+		}
+		n, err = res.RowsAffected()
+		return err
+	})
+	return n, err
 }
 
 func changedRow(res sql.Result) error {

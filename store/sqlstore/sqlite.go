@@ -26,6 +26,9 @@ const (
 	sqliteReaders = 4
 	// busyTimeout is how long a connection waits for another's lock, such as an import's merge, before it gives up.
 	busyTimeout = 8 * time.Second
+	// busyPoll is how long SQLite itself waits on the connections that write. Its pauses grow to 100 ms, and a server that
+	// commits without a break would starve a command for seconds: begin asks again and again instead, every few ms.
+	busyPoll = 10 * time.Millisecond
 	// watchEvery is how often Watch looks: SCHEMA, 5 us each.
 	watchEvery = 200 * time.Millisecond
 	// sqliteTime compares as text: always UTC, always milliseconds.
@@ -61,6 +64,13 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 	if _, err := os.Stat(filepath.Dir(path)); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("sqlite: there is no folder %s for the database: write `mkdir -p %s`", filepath.Dir(path), filepath.Dir(path))
 	}
+	// SQLite would make the file readable for everybody, and it holds what passwords are checked with. Its WAL follows it.
+	// Only a new one is opened here: closing a file drops the locks that SQLite holds on it in this process.
+	if f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600); err == nil {
+		if err := f.Close(); err != nil {
+			return nil, fmt.Errorf("open sqlite:%s: %w", path, err)
+		}
+	}
 	db := &DB{path: path, d: dialect{
 		migrations: migrations.SQLite,
 		time:       func(t time.Time) any { return sqliteText(t) },
@@ -73,6 +83,9 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 	ctx, cancel := deadline(ctx)
 	defer cancel()
 	if err := db.write.PingContext(ctx); err != nil {
+		return nil, fmt.Errorf("open sqlite:%s: %w", path, errors.Join(err, db.write.Close()))
+	}
+	if err := pollLocks(ctx, db.write); err != nil {
 		return nil, fmt.Errorf("open sqlite:%s: %w", path, errors.Join(err, db.write.Close()))
 	}
 	if db.read, err = db.openSQLitePool(sqliteReaders, readerPragmas, ""); err != nil {
@@ -94,6 +107,20 @@ func (db *DB) openSQLitePool(conns int, pragmas []string, extra string) (*sql.DB
 	pool.SetMaxOpenConns(conns)
 	pool.SetMaxIdleConns(conns)
 	return pool, nil
+}
+
+// pollLocks turns the only connection of a pool from waiting for locks to giving up after busyPoll.
+func pollLocks(ctx context.Context, pool interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+}) error {
+	_, err := pool.ExecContext(ctx, fmt.Sprintf("PRAGMA busy_timeout = %d", busyPoll.Milliseconds()))
+	return err
+}
+
+// busy tells whether another connection has the lock.
+func busy(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_BUSY
 }
 
 func classifySQLite(err error) error {

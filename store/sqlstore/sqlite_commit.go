@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"time"
 
 	"sipd/location"
 	"sipd/store"
@@ -18,24 +19,16 @@ type sqliteHot struct {
 	conn any // the driver's connection that stmts belong to; another one when it had to be opened again
 	stmt sqliteStmts
 	args []driver.NamedValue
-	top  int64 // no row has a higher id
 }
 
 type sqliteStmts struct {
-	begin, commit, rollback, savepoint, release, rollbackTo, insert, update, upsert, remove driver.Stmt
+	begin, commit, rollback, savepoint, release, rollbackTo, upsert, remove driver.Stmt
 }
 
 const (
-	contactColumns = `user_id, uri, uri_norm, display_name, q_milli, action, expires_at, call_id, cseq, instance_id, reg_id,
-		path, received, flow, user_agent, methods, local_addr, updated_at, id`
-	sqliteInsert = `INSERT INTO contacts (` + contactColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-	sqliteUpdate = `UPDATE contacts SET uri = ?, uri_norm = ?, display_name = ?, q_milli = ?, action = ?, expires_at = ?, call_id = ?, cseq = ?,
-		instance_id = ?, reg_id = ?, path = ?, received = ?, flow = ?, user_agent = ?, methods = ?, local_addr = ?, updated_at = ? WHERE id = ?`
-	sqliteUpsert = sqliteInsert + ` ON CONFLICT (id) DO UPDATE SET user_id = excluded.user_id, uri = excluded.uri, uri_norm = excluded.uri_norm,
-		display_name = excluded.display_name, q_milli = excluded.q_milli, action = excluded.action, expires_at = excluded.expires_at,
-		call_id = excluded.call_id, cseq = excluded.cseq, instance_id = excluded.instance_id, reg_id = excluded.reg_id, path = excluded.path,
-		received = excluded.received, flow = excluded.flow, user_agent = excluded.user_agent, methods = excluded.methods,
-		local_addr = excluded.local_addr, updated_at = excluded.updated_at`
+	// A refresh leaves user_id alone: SQLite would rewrite the index on it.
+	sqliteUpsert = `INSERT INTO contacts (` + contactColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (id) DO UPDATE SET ` + refreshColumns
 )
 
 func (h *sqliteHot) commit(ctx context.Context, sets []location.RowSet) (errs []error, err error) {
@@ -79,7 +72,7 @@ func (h *sqliteHot) prepare(c any) error {
 	}{
 		{&h.stmt.begin, "BEGIN IMMEDIATE"}, {&h.stmt.commit, "COMMIT"}, {&h.stmt.rollback, "ROLLBACK"},
 		{&h.stmt.savepoint, "SAVEPOINT one"}, {&h.stmt.release, "RELEASE one"}, {&h.stmt.rollbackTo, "ROLLBACK TO one"},
-		{&h.stmt.insert, sqliteInsert}, {&h.stmt.update, sqliteUpdate}, {&h.stmt.upsert, sqliteUpsert},
+		{&h.stmt.upsert, sqliteUpsert},
 		{&h.stmt.remove, "DELETE FROM contacts WHERE id = ?"},
 	} {
 		stmt, err := p.PrepareContext(context.Background(), s.text)
@@ -103,8 +96,14 @@ func run(s driver.Stmt, args []driver.NamedValue) (int64, error) {
 
 // write is one attempt to write all sets.
 func (h *sqliteHot) write(sets []location.RowSet, savepoints bool) (errs []error, err error) {
-	if _, err := run(h.stmt.begin, nil); err != nil {
-		return nil, fmt.Errorf("%w: %w", errFatal, err)
+	for give := time.Now().Add(busyTimeout); ; {
+		_, err := run(h.stmt.begin, nil)
+		if err == nil {
+			break
+		}
+		if !busy(err) || time.Now().After(give) {
+			return nil, fmt.Errorf("%w: %w", errFatal, err)
+		}
 	}
 	for i := range sets {
 		err := h.writeSet(&sets[i], savepoints)
@@ -173,13 +172,6 @@ func (h *sqliteHot) writeRows(set *location.RowSet) error {
 			return err
 		}
 		h.bind(set, b)
-		if b.ID > h.top {
-			// A new id: no need to look whether it is there. After a restart the first of each id goes the long way.
-			if _, err := run(h.stmt.upsert, h.args); err != nil {
-				return err
-			}
-			continue
-		}
 		if _, err := run(h.stmt.upsert, h.args); err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package sqlstore_test
 
 import (
+	"net/netip"
 	"path/filepath"
 	"testing"
 
@@ -73,3 +74,5 @@ func TestConformance(t *testing.T) {
 		})
 	}
 }
+
+func addr(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }

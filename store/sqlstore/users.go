@@ -117,12 +117,14 @@ func (db *DB) UpdateUser(ctx context.Context, u *store.User) error {
 	defer cancel()
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	var created time.Time
-	err := db.write.QueryRowContext(ctx, `UPDATE users SET user_key = $1, realm = $2, display_name = $3, email = $4, auth_policy = $5, gateway_class_id = $6,
+	err := db.inTx(ctx, "user "+string(u.Key), func(tx *sql.Tx) error {
+		return tx.QueryRowContext(ctx, `UPDATE users SET user_key = $1, realm = $2, display_name = $3, email = $4, auth_policy = $5, gateway_class_id = $6,
 		default_action = $7, is_admin = $8, disabled = $9, may_upload_cgi = $10, max_contacts = $11, updated_at = $12 WHERE id = $13 RETURNING created_at`,
-		string(u.Key), u.Realm, u.DisplayName, u.Email, u.AuthPolicy.String(), orNull(u.GatewayClassID), orNull(u.DefaultAction.String()),
-		u.IsAdmin, u.Disabled, u.MayUploadCGI, orNull(u.MaxContacts), db.d.time(now), u.ID).Scan(when{&created})
+			string(u.Key), u.Realm, u.DisplayName, u.Email, u.AuthPolicy.String(), orNull(u.GatewayClassID), orNull(u.DefaultAction.String()),
+			u.IsAdmin, u.Disabled, u.MayUploadCGI, orNull(u.MaxContacts), db.d.time(now), u.ID).Scan(when{&created})
+	})
 	if err != nil {
-		return db.wrap("user "+string(u.Key), err)
+		return err
 	}
 	u.CreatedAt, u.UpdatedAt = created, now
 	return nil
