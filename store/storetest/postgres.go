@@ -23,35 +23,54 @@ import (
 // startTimeout is how long the server may take to start; a loaded machine takes some seconds.
 const startTimeout = 60 * time.Second
 
-// server is the one database server of this test binary.
-var server struct {
-	once sync.Once
-	bin  string // folder of its programs
-	port int
-	err  error
-	life io.Closer // held open: the server ends when it is closed
-	mu   sync.Mutex
-	made int // databases, guarded by mu
+// private is a database server of this test binary.
+type private struct {
+	durable bool
+	once    sync.Once
+	bin     string // folder of its programs
+	dir     string // its folder, with its socket
+	port    int
+	err     error
+	life    io.Closer // held open: the server ends when it is closed
+	mu      sync.Mutex
+	made    int // databases, guarded by mu
 }
+
+var fast, durable = &private{}, &private{durable: true}
 
 // Postgres returns the URL of a fresh database on a private server, which starts with the first call, listens on loopback
 // and in a folder of its own, and ends with the test binary. Without Postgres on this machine the test is skipped (see
 // package testneed). The server does not sync to disk: it is fast, and no place for tests of durability.
 func Postgres(t testing.TB) string {
 	t.Helper()
-	if server.once.Do(startPostgres); server.err != nil {
-		if errors.Is(server.err, errNoPostgres) {
+	name := fast.database(t)
+	return fmt.Sprintf("postgres://postgres@127.0.0.1:%d/%s?sslmode=disable", fast.port, name)
+}
+
+// DurablePostgres is Postgres on another server, which syncs to disk. Its URL names a Unix socket, so that it can be reached from other
+// network namespaces, too.
+func DurablePostgres(t testing.TB) string {
+	t.Helper()
+	name := durable.database(t)
+	return fmt.Sprintf("postgres:///%s?host=%s&port=%d&user=postgres&sslmode=disable", name, durable.dir, durable.port)
+}
+
+// database makes a fresh database and returns its name.
+func (p *private) database(t testing.TB) string {
+	t.Helper()
+	if p.once.Do(p.start); p.err != nil {
+		if errors.Is(p.err, errNoPostgres) {
 			testneed.Missing(t, "Postgres")
 		}
-		t.Fatalf("private Postgres: %v", server.err)
+		t.Fatalf("private Postgres: %v", p.err)
 	}
-	server.mu.Lock()
-	server.made++
-	name := "t" + strconv.Itoa(server.made)
-	server.mu.Unlock()
+	p.mu.Lock()
+	p.made++
+	name := "t" + strconv.Itoa(p.made)
+	p.mu.Unlock()
 	tool := func(program string, args ...string) error {
-		args = append([]string{"-h", "127.0.0.1", "-p", strconv.Itoa(server.port), "-U", "postgres"}, args...)
-		out, err := exec.Command(filepath.Join(server.bin, program), args...).CombinedOutput()
+		args = append([]string{"-h", "127.0.0.1", "-p", strconv.Itoa(p.port), "-U", "postgres"}, args...)
+		out, err := exec.Command(filepath.Join(p.bin, program), args...).CombinedOutput()
 		if err != nil {
 			return fmt.Errorf("%s: %w: %s", program, err, out)
 		}
@@ -65,21 +84,18 @@ func Postgres(t testing.TB) string {
 			t.Error(err)
 		}
 	})
-	return fmt.Sprintf("postgres://postgres@127.0.0.1:%d/%s?sslmode=disable", server.port, name)
+	return name
 }
 
 var errNoPostgres = errors.New("not installed")
 
-func startPostgres() {
-	bin, err := postgresBin()
-	if err != nil {
-		server.err = err
+func (p *private) start() {
+	if p.bin, p.err = postgresBin(); p.err != nil {
 		return
 	}
-	server.bin = bin
 	// Another process may take the free port before Postgres does.
 	for range 3 {
-		if server.port, server.err = startOnce(bin); server.err == nil {
+		if p.err = p.startOnce(); p.err == nil {
 			return
 		}
 	}
@@ -106,49 +122,54 @@ func version(initdb string) int {
 	return n
 }
 
-func startOnce(bin string) (port int, err error) {
+func (p *private) startOnce() error {
 	dir, err := os.MkdirTemp("/tmp", "sipdpg") // Short: a socket's path has at most 107 bytes.
 	if err != nil {
-		return 0, err
+		return err
 	}
 	attr, err := unprivileged(dir)
 	if err != nil {
-		return 0, errors.Join(err, os.RemoveAll(dir))
+		return errors.Join(err, os.RemoveAll(dir))
 	}
 	data := filepath.Join(dir, "data")
-	initdb := exec.Command(filepath.Join(bin, "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "--no-sync", "--encoding=UTF8", "--locale=C")
+	initdb := exec.Command(filepath.Join(p.bin, "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "--no-sync", "--encoding=UTF8", "--locale=C")
 	initdb.SysProcAttr, initdb.Dir = attr, dir
 	if out, err := initdb.CombinedOutput(); err != nil {
-		return 0, errors.Join(fmt.Errorf("initdb: %w: %s", err, out), os.RemoveAll(dir))
+		return errors.Join(fmt.Errorf("initdb: %w: %s", err, out), os.RemoveAll(dir))
 	}
-	if port, err = freePort(); err != nil {
-		return 0, errors.Join(err, os.RemoveAll(dir))
+	port, err := freePort()
+	if err != nil {
+		return errors.Join(err, os.RemoveAll(dir))
 	}
 	// The shell holds the other end of a pipe: it reads the end of this process, however that ends, stops the server and
 	// removes its folder.
-	const script = `"$1" -D "$2/data" -k "$2" -h 127.0.0.1 -p "$3" -F -c max_connections=60 -c shared_buffers=32MB >"$2/log" 2>&1 </dev/null &
+	const script = `"$1" -D "$2/data" -k "$2" -h 127.0.0.1 -p "$3" $4 -c max_connections=60 -c shared_buffers=32MB >"$2/log" 2>&1 </dev/null &
 pid=$!
 read -r _
 kill -QUIT $pid
 wait $pid
 cd / && rm -rf "$2"`
-	shell := exec.Command("/bin/sh", "-c", script, "sh", filepath.Join(bin, "postgres"), dir, strconv.Itoa(port))
+	noSync := "-F"
+	if p.durable {
+		noSync = ""
+	}
+	shell := exec.Command("/bin/sh", "-c", script, "sh", filepath.Join(p.bin, "postgres"), dir, strconv.Itoa(port), noSync)
 	shell.SysProcAttr, shell.Dir = attr, dir
 	life, err := shell.StdinPipe()
 	if err != nil {
-		return 0, errors.Join(err, os.RemoveAll(dir))
+		return errors.Join(err, os.RemoveAll(dir))
 	}
 	if err := shell.Start(); err != nil {
-		return 0, errors.Join(err, os.RemoveAll(dir))
+		return errors.Join(err, os.RemoveAll(dir))
 	}
 	for end := time.Now().Add(startTimeout); ; time.Sleep(30 * time.Millisecond) {
-		if exec.Command(filepath.Join(bin, "pg_isready"), "-q", "-h", "127.0.0.1", "-p", strconv.Itoa(port)).Run() == nil {
-			server.life = life
-			return port, nil
+		if exec.Command(filepath.Join(p.bin, "pg_isready"), "-q", "-h", "127.0.0.1", "-p", strconv.Itoa(port)).Run() == nil {
+			p.dir, p.port, p.life = dir, port, life
+			return nil
 		}
 		log, _ := os.ReadFile(filepath.Join(dir, "log")) // It may not be there yet.
 		if time.Now().After(end) || strings.Contains(string(log), "FATAL") && !strings.Contains(string(log), "starting up") {
-			return 0, errors.Join(fmt.Errorf("postgres does not start: %s", log), life.Close())
+			return errors.Join(fmt.Errorf("postgres does not start: %s", log), life.Close())
 		}
 	}
 }
