@@ -1,0 +1,6 @@
+// Package test is the end-to-end tests: the real binaries on real sockets, real phones, both databases.
+//
+// The phones (baresip, linphonec) run without a sound card in network namespaces of their own, each with a server; a tone
+// goes in as microphone and what comes out is recorded, so that a test hears who speaks to whom. That needs root, iproute2 and
+// the phones; what is missing is skipped as package testneed says. The rest needs loopback only.
+package test

@@ -1,0 +1,70 @@
+package test
+
+import (
+	"encoding/json"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// startServer starts sipd, in a namespace unless ns is nil, and waits until it is ready.
+func startServer(t testing.TB, ns *namespace, db *database, flags ...string) *process {
+	t.Helper()
+	p := launchServer(t, ns, db, flags...)
+	p.printed(t, 0, 30*time.Second, `(?m)^sipd ready$`)
+	return p
+}
+
+// launchServer starts sipd and does not wait.
+func launchServer(t testing.TB, ns *namespace, db *database, flags ...string) *process {
+	t.Helper()
+	argv := append([]string{built(t, "sipd"), "run", "-D", db.url, "--admin", "off"}, flags...)
+	cmd := exec.Command(argv[0], argv[1:]...)
+	if ns != nil {
+		cmd = ns.command(argv...)
+	}
+	p := start(t, cmd)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("sipd:\n%s", tail(p.output()))
+		}
+	})
+	return p
+}
+
+// accounts are what quickstart made.
+type accounts map[string]account
+
+// quickstart makes an SQLite database the way a new user does, in the namespace so that its address is the domain.
+func quickstart(t testing.TB, ns *namespace, dir string, names ...string) (*database, accounts) {
+	t.Helper()
+	data := filepath.Join(dir, "data")
+	out := ns.run(t, append([]string{built(t, "sipd"), "quickstart", "--json", "--data", data}, names...)...)
+	var made struct {
+		Domain   string
+		Accounts []struct{ Username, Password string }
+	}
+	if err := json.Unmarshal([]byte(out), &made); err != nil {
+		t.Fatalf("quickstart --json: %v\n%s", err, out)
+	}
+	list := accounts{}
+	for _, a := range made.Accounts {
+		list[a.Username] = account{a.Username, a.Password, made.Domain}
+	}
+	return sqliteIn(data), list
+}
+
+// fillPostgres makes the same on an empty Postgres database, command by command.
+func fillPostgres(t testing.TB, ns *namespace, url string, names ...string) (*database, accounts) {
+	t.Helper()
+	db, list := postgresAt(url), accounts{}
+	run(t, built(t, "sipd"), "db", "migrate", "-D", url)
+	run(t, built(t, "sipd"), "domain", "add", serverIP, "-D", url)
+	for _, name := range names {
+		a := account{name, "a password of " + name, serverIP}
+		run(t, built(t, "addsipuser"), "-D", url, "-u", name+"@"+serverIP, "-p", a.password)
+		list[name] = a
+	}
+	return db, list
+}
