@@ -45,6 +45,7 @@ type Cache struct {
 	snap   atomic.Pointer[Snapshot]
 	writer chan struct{} // one token: who has it may make the next snapshot
 	wake   chan struct{} // something changed
+	bad    error         // settings that cannot be used, a settingsError; whoever has the token may change it
 
 	mu     sync.Mutex
 	status Status // guarded by mu
@@ -130,14 +131,24 @@ func (c *Cache) refresh(ctx context.Context) error {
 	default:
 		settings, b.values = prev.Settings, prev.values
 	}
-	next := b.snapshot(settings, server, seq, now)
-	c.publish(ctx, next, b.problems, err, now)
+	c.bad = err
+	c.publish(ctx, b.snapshot(settings, server, seq, now), b.problems, now)
 	return err
 }
 
+// settingsError is about settings, which the next attempt to read them will not mend.
+type settingsError struct{ error }
+
+// Unwrap returns what config says.
+func (e settingsError) Unwrap() error { return e.error }
+
 func (c *Cache) settings(db map[string]string) (*config.Settings, error) {
 	sources := append([][]config.Value{config.Map("server_settings", db)}, c.cfg.Overrides...)
-	return config.Build(sources...)
+	s, err := config.Build(sources...)
+	if err != nil {
+		return nil, settingsError{err}
+	}
+	return s, nil
 }
 
 // update applies what changed since the last snapshot, or reads everything when that is too much.
@@ -162,12 +173,15 @@ func (c *Cache) update(ctx context.Context) error {
 		return c.refresh(ctx)
 	}
 	if d.Empty() {
-		c.current(now)
-		return nil
+		c.reached(ctx, now)
+		return c.bad
 	}
 	next, problems, err := apply(prev, d, c.settings)
-	c.publish(ctx, next, append(c.stillBad(d), problems...), err, now)
-	return err
+	if d.SettingsChanged {
+		c.bad = err
+	}
+	c.publish(ctx, next, append(c.stillBad(d), problems...), now)
+	return c.bad
 }
 
 // stillBad returns the known bad rows that the delta does not speak of.
@@ -195,7 +209,7 @@ func (c *Cache) stillBad(d *store.Delta) []Problem {
 	return ps
 }
 
-func (c *Cache) publish(ctx context.Context, next *Snapshot, problems []Problem, err error, now time.Time) {
+func (c *Cache) publish(ctx context.Context, next *Snapshot, problems []Problem, now time.Time) {
 	c.snap.Store(next)
 	c.mu.Lock()
 	known := make(map[string]bool, len(c.status.Problems))
@@ -212,18 +226,18 @@ func (c *Cache) publish(ctx context.Context, next *Snapshot, problems []Problem,
 			c.log.WarnContext(ctx, "row cannot be used, the last good one stays in force", "table", p.Table, "row", p.Row, "err", p.Err)
 		}
 	}
-	if err != nil {
-		c.failed(ctx, err, now)
-	} else {
-		c.current(now)
-	}
+	c.reached(ctx, now)
 	if c.cfg.Changed != nil {
 		c.cfg.Changed(next)
 	}
 }
 
-// current notes that the tables in force are the database's.
-func (c *Cache) current(now time.Time) {
+// reached notes that the tables in force are the database's, perhaps but for the settings.
+func (c *Cache) reached(ctx context.Context, now time.Time) {
+	if c.bad != nil {
+		c.failed(ctx, c.bad, now)
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.status.Current, c.status.Err, c.status.Failing = now, nil, time.Time{}
@@ -243,7 +257,7 @@ func (c *Cache) failed(ctx context.Context, err error, now time.Time) {
 	since := c.status.Failing
 	c.mu.Unlock()
 	if c.snap.Load() != nil && !same {
-		c.log.WarnContext(ctx, "refresh failed, serving the last good tables", "err", err, "since", since)
+		c.log.WarnContext(ctx, "refresh failed, the last good tables stay in force", "err", err, "since", since)
 	}
 }
 
@@ -257,7 +271,7 @@ func (c *Cache) Run(ctx context.Context) error {
 	var retry time.Duration // 0: the last attempt went well
 	failed := func(err error) {
 		retry = min(max(2*retry, retryMin), retryMax)
-		if err == nil {
+		if err == nil || c.snap.Load() != nil && errors.As(err, new(settingsError)) {
 			retry = 0
 		}
 	}
@@ -283,7 +297,9 @@ func (c *Cache) Run(ctx context.Context) error {
 			failed(c.Refresh(ctx))
 		case <-full.C:
 			failed(c.Refresh(ctx))
-			c.trim(ctx)
+			if retry == 0 {
+				c.trim(ctx)
+			}
 			full.Reset(c.period())
 			continue
 		}

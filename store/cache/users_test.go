@@ -1,0 +1,136 @@
+package cache
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"sipd/config"
+	"sipd/sipaddr"
+	"sipd/store"
+)
+
+// model is what the table of users should hold.
+type model map[int64]userRec
+
+func (m model) check(t *testing.T, what string, s *Snapshot) {
+	t.Helper()
+	if s.Users() != len(m) {
+		t.Fatalf("%s: got %d users, want %d", what, s.Users(), len(m))
+	}
+	creds := 0
+	for id, want := range m {
+		u := s.UserByID(id)
+		if u == nil || u.Key != want.Key || s.User([]byte(want.Key)) != u {
+			t.Fatalf("%s: user %d: got %v, want %s", what, id, u, want.Key)
+		}
+		for _, w := range want.creds {
+			creds++
+			if c := s.Credential([]byte(w.Realm), []byte(w.Username), w.Algorithm); c == nil || *c != w {
+				t.Fatalf("%s: credential of %s: got %v, want %v", what, want.Key, c, w)
+			}
+		}
+	}
+	// Nothing else is found: the indexes hold what the rows have.
+	ids, auth, keys := 0, 0, 0
+	for i := range s.users.shards {
+		ids += s.users.ids[i].n
+		auth += s.users.auth[i].n
+		keys += s.users.shards[i].keys.n
+	}
+	if ids != len(m) || keys != len(m) || auth > creds {
+		t.Fatalf("%s: got %d ids, %d keys, %d names in the indexes; want %d, %d, at most %d", what, ids, keys, auth, len(m), len(m), creds)
+	}
+}
+
+// Random changes in random groups, against a map; snapshots taken before must not change.
+func TestUsersAgainstModel(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	r := rand.New(rand.NewPCG(seed, 1))
+	m := model{}
+	next := int64(0)
+	row := func(id int64) userRec {
+		key := fmt.Sprintf("u%d@example.com", id)
+		if r.IntN(4) == 0 {
+			key = fmt.Sprintf("renamed%d@example.com", id)
+		}
+		rec := userRec{User: store.User{ID: id, Key: sipaddr.AOR(key), Realm: "example.com"}}
+		for i := range r.IntN(4) {
+			rec.creds = append(rec.creds, store.Credential{UserID: id, Username: fmt.Sprintf("n%d-%d", id, i/2), Realm: "example.com", Algorithm: store.Algorithm(i % 2), HA1: fmt.Sprintf("%0*x", store.Algorithm(i%2).HA1Len(), r.Uint32())})
+		}
+		return rec
+	}
+	var tab store.Tables
+	for range 3000 { // More than one shard.
+		next++
+		rec := row(next)
+		m[next] = rec
+		tab.Users = append(tab.Users, rec.User)
+		tab.Credentials = append(tab.Credentials, rec.creds...)
+	}
+	s, err := Build(tab, &config.Settings{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(s.users.shards) < 2 {
+		t.Fatalf("got %d shards, want several", len(s.users.shards))
+	}
+	m.check(t, "built", s)
+	for step := range 150 {
+		before, was := s, maps.Clone(m)
+		d := &store.Delta{Seq: int64(step)}
+		touched := map[int64]bool{}
+		for range 1 + r.IntN(30) {
+			id := 1 + r.Int64N(next+1)
+			if touched[id] {
+				continue
+			}
+			touched[id] = true
+			next = max(next, id)
+			d.UserIDs = append(d.UserIDs, id)
+			if r.IntN(3) == 0 {
+				delete(m, id)
+				continue
+			}
+			rec := row(id)
+			m[id] = rec
+			d.Users = append(d.Users, rec.User)
+			d.Credentials = append(d.Credentials, rec.creds...)
+		}
+		var problems []Problem
+		if s, problems, err = apply(s, d, nil); err != nil || len(problems) > 0 {
+			t.Fatal(err, problems)
+		}
+		m.check(t, fmt.Sprint("step ", step), s)
+		if step%30 == 0 {
+			was.check(t, fmt.Sprint("before step ", step), before)
+		}
+	}
+}
+
+// Two users swap their keys in one delta: neither may lose his.
+func TestKeysSwap(t *testing.T) {
+	a := store.User{ID: 1, Key: "a@example.com", Realm: "r"}
+	b := store.User{ID: 2, Key: "b@example.com", Realm: "r"}
+	s, err := Build(store.Tables{Users: []store.User{a, b}}, &config.Settings{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Key, b.Key = b.Key, a.Key
+	s, _, err = apply(s, &store.Delta{UserIDs: []int64{1, 2}, Users: []store.User{a, b}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	model{1: {User: a}, 2: {User: b}}.check(t, "swapped", s)
+	// One row of two arrives before the other: the key goes to who has it now.
+	s, _, err = apply(s, &store.Delta{UserIDs: []int64{1}, Users: []store.User{{ID: 1, Key: "a@example.com", Realm: "r"}}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if u := s.User([]byte("a@example.com")); u == nil || u.ID != 1 || s.UserByID(2) != nil {
+		t.Errorf("got %v and %v, want the first user alone with the key", u, s.UserByID(2))
+	}
+}
