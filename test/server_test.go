@@ -62,7 +62,7 @@ func fillPostgres(t testing.TB, ns *namespace, url string, names ...string) (*da
 	run(t, built(t, "sipd"), "db", "migrate", "-D", url)
 	run(t, built(t, "sipd"), "domain", "add", serverIP, "-D", url)
 	for _, name := range names {
-		a := account{name, "a password of " + name, serverIP}
+		a := account{name, "word-of-" + name, serverIP}
 		run(t, built(t, "addsipuser"), "-D", url, "-u", name+"@"+serverIP, "-p", a.password)
 		list[name] = a
 	}
