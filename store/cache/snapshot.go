@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"sipd/config"
-	"sipd/sipaddr"
 	"sipd/store"
 )
 
@@ -97,5 +96,3 @@ func Build(t store.Tables, settings *config.Settings) (*Snapshot, error) {
 	s := b.snapshot(settings, store.Server{}, 0, time.Time{})
 	return s, joinProblems(b.problems)
 }
-
-var _ sipaddr.AOR

@@ -34,8 +34,7 @@ func (h *postgresHot) commit(ctx context.Context, sets []location.RowSet) ([]err
 		if err == nil {
 			return nil, nil
 		}
-		var refused *pgconn.PgError
-		if !errors.As(err, &refused) || errors.Is(err, location.ErrUnknownOutcome) {
+		if !ofRow(err) {
 			return nil, err
 		}
 	}
@@ -72,6 +71,17 @@ func (h *postgresHot) writeAll(ctx context.Context, sets []location.RowSet) erro
 	batch := &pgx.Batch{}
 	queueRows(batch, sets)
 	return outcome(conn.SendBatch(ctx, batch).Close())
+}
+
+// ofRow tells whether an error is about the row that was to be written; every other ends the whole batch: no space left, a
+// standby that only reads.
+func ofRow(err error) bool {
+	var refused *pgconn.PgError
+	if !errors.As(err, &refused) || len(refused.Code) < 2 {
+		return false
+	}
+	class := refused.Code[:2]
+	return class == "22" || class == "23" || refused.Code == "54000" // data_exception, integrity_constraint_violation, program_limit_exceeded
 }
 
 // outcome tells what an error at or after the end of a transaction means.
@@ -121,10 +131,9 @@ func (h *postgresHot) writeEach(ctx context.Context, sets []location.RowSet) ([]
 			queueRows(batch, sets[i:i+1])
 			return point.SendBatch(ctx, batch).Close()
 		})
-		var refused *pgconn.PgError
 		switch {
 		case err == nil:
-		case errors.As(err, &refused) && !conn.Conn().IsClosed():
+		case ofRow(err) && !conn.Conn().IsClosed():
 			failed = true
 			if sentinel := classifyPostgres(err); sentinel != nil {
 				err = fmt.Errorf("%w (%w)", sentinel, err)

@@ -260,3 +260,19 @@ func TestOddBytesOfABinding(t *testing.T) {
 		}
 	})
 }
+
+// A standby that only reads is nobody's bad contact.
+func TestCommitToReadOnlyPostgres(t *testing.T) {
+	url := databases[1].url(t)
+	db := ready(t, url)
+	plain, _ := raw(t, url)
+	alice := storetest.Add(t, db, "alice")
+	if _, err := plain.Exec(`DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database()); END $$`); err != nil {
+		t.Fatal(err)
+	}
+	standby := open(t, url)
+	set := location.RowSet{AOR: alice.Key, UserID: alice.ID, Upsert: []*location.Binding{phone(1, alice.ID, time.Now())}}
+	if errs, err := standby.Commit(t.Context(), []location.RowSet{set}); errs != nil || !errors.Is(err, location.ErrNotCommitted) {
+		t.Errorf("got %v, %v; want not committed", errs, err)
+	}
+}

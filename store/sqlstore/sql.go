@@ -142,14 +142,6 @@ func (w when) Scan(v any) error {
 	return nil
 }
 
-// timeOrNull returns a time as an argument, null for the zero time.
-func (db *DB) timeOrNull(t time.Time) any {
-	if t.IsZero() {
-		return nil
-	}
-	return db.d.time(t)
-}
-
 // orNull returns null for the zero value: optional columns have no empty text and no zero.
 func orNull[T comparable](v T) any {
 	var zero T

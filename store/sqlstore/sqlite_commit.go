@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"time"
 
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
 	"sipd/location"
 	"sipd/store"
 )
@@ -41,21 +44,68 @@ func (h *sqliteHot) commit(ctx context.Context, sets []location.RowSet) (errs []
 		if err := h.prepare(c); err != nil {
 			return err
 		}
+		if upserts, deletes := rows(sets); len(sets) == 1 && upserts+deletes == 1 {
+			errs, err = h.writeOne(&sets[0])
+			return err
+		}
 		// Without savepoints first: a set that fails is rare, and each savepoint costs two statements.
-		if errs, err = h.write(sets, false); err != nil && len(sets) > 1 && !errors.Is(err, errFatal) {
+		if errs, err = h.write(sets, false); errors.Is(err, errOfSet) {
 			errs, err = h.write(sets, true)
 		}
 		return err
 	})
-	if err != nil {
-		// SQLite reports a commit that has failed as such: the transaction is rolled back.
-		return nil, fmt.Errorf("%w: %w", location.ErrNotCommitted, err)
+	if err != nil && !errors.Is(err, location.ErrUnknownOutcome) {
+		err = fmt.Errorf("%w: %w", location.ErrNotCommitted, err)
 	}
-	return errs, nil
+	return errs, err
 }
 
-// errFatal marks what is no set's fault.
-var errFatal = errors.New("the transaction")
+// errOfSet marks an error that is one set's own; every other ends the whole batch: no space left, a broken disk.
+var errOfSet = errors.New("set refused")
+
+// refused marks and names the error of a statement that is about the row it was to write.
+func refused(err error) error {
+	var e *sqlite.Error
+	if errors.As(err, &e) {
+		switch e.Code() & 0xff {
+		case sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_MISMATCH:
+		default:
+			return err
+		}
+		if sentinel := classifySQLite(err); sentinel != nil {
+			return fmt.Errorf("%w: %w (%w)", errOfSet, sentinel, err)
+		}
+		return fmt.Errorf("%w: %w", errOfSet, err)
+	}
+	return err
+}
+
+// patient runs a statement that takes the lock, and asks again while another connection has it.
+func patient(do func() error) error {
+	for give := time.Now().Add(busyTimeout); ; {
+		if err := do(); !busy(err) || time.Now().After(give) {
+			return err
+		}
+	}
+}
+
+// writeOne writes a set of one row, which is a transaction by itself.
+func (h *sqliteHot) writeOne(set *location.RowSet) ([]error, error) {
+	err := patient(func() error { return h.writeRows(set) })
+	switch {
+	case err == nil:
+		return nil, nil
+	case errors.Is(err, errOfSet):
+		return []error{setError(set, err)}, nil
+	case busy(err):
+		return nil, err
+	}
+	return nil, fmt.Errorf("%w: %w", location.ErrUnknownOutcome, err)
+}
+
+func setError(set *location.RowSet, err error) error {
+	return fmt.Errorf("contacts of %s: %w", set.AOR, err)
+}
 
 func (h *sqliteHot) prepare(c any) error {
 	if h.conn == c {
@@ -94,50 +144,38 @@ func run(s driver.Stmt, args []driver.NamedValue) (int64, error) {
 	return res.RowsAffected()
 }
 
-// write is one attempt to write all sets.
+// write is one attempt to write all sets. Without savepoints the first bad set ends it.
 func (h *sqliteHot) write(sets []location.RowSet, savepoints bool) (errs []error, err error) {
-	for give := time.Now().Add(busyTimeout); ; {
+	err = patient(func() error {
 		_, err := run(h.stmt.begin, nil)
-		if err == nil {
-			break
-		}
-		if !busy(err) || time.Now().After(give) {
-			return nil, fmt.Errorf("%w: %w", errFatal, err)
-		}
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
 	for i := range sets {
 		err := h.writeSet(&sets[i], savepoints)
 		switch {
 		case err == nil:
-		case len(sets) == 1:
-			errs = []error{fmt.Errorf("contacts of %s: %w", sets[0].AOR, named(err))}
-			_, err = run(h.stmt.rollback, nil)
-			return errs, err
-		case savepoints && !errors.Is(err, errFatal):
+		case savepoints && errors.Is(err, errOfSet):
 			if errs == nil {
 				errs = make([]error, len(sets))
 			}
-			errs[i] = fmt.Errorf("contacts of %s: %w", sets[i].AOR, named(err))
+			errs[i] = setError(&sets[i], err)
 		default:
-			_, back := run(h.stmt.rollback, nil)
-			if back != nil {
-				err = fmt.Errorf("%w: %w", errFatal, errors.Join(err, back))
-			}
-			return nil, err
+			return nil, h.rollback(err)
 		}
 	}
 	if _, err := run(h.stmt.commit, nil); err != nil {
-		_, back := run(h.stmt.rollback, nil)
-		return nil, fmt.Errorf("%w: %w", errFatal, errors.Join(err, back))
+		// The frames may be in the WAL although the sync failed: a crash now could bring them back.
+		return nil, fmt.Errorf("%w: %w", location.ErrUnknownOutcome, h.rollback(err))
 	}
 	return errs, nil
 }
 
-// named adds the sentinel that an error of the driver stands for.
-func named(err error) error {
-	if sentinel := classifySQLite(err); sentinel != nil {
-		return fmt.Errorf("%w (%w)", sentinel, err)
-	}
+// rollback ends the transaction after err. SQLite may have done so already, so that its own error says nothing.
+func (h *sqliteHot) rollback(err error) error {
+	_, _ = run(h.stmt.rollback, nil)
 	return err
 }
 
@@ -146,16 +184,18 @@ func (h *sqliteHot) writeSet(set *location.RowSet, savepoint bool) error {
 		return h.writeRows(set)
 	}
 	if _, err := run(h.stmt.savepoint, nil); err != nil {
-		return fmt.Errorf("%w: %w", errFatal, err)
+		return err
 	}
 	err := h.writeRows(set)
-	if err != nil {
-		if _, back := run(h.stmt.rollbackTo, nil); back != nil {
-			return fmt.Errorf("%w: %w", errFatal, errors.Join(err, back))
+	if errors.Is(err, errOfSet) {
+		if _, err := run(h.stmt.rollbackTo, nil); err != nil {
+			return err
 		}
+	} else if err != nil {
+		return err
 	}
-	if _, end := run(h.stmt.release, nil); end != nil {
-		return fmt.Errorf("%w: %w", errFatal, errors.Join(err, end))
+	if _, err := run(h.stmt.release, nil); err != nil {
+		return err
 	}
 	return err
 }
@@ -164,16 +204,16 @@ func (h *sqliteHot) writeRows(set *location.RowSet) error {
 	for _, id := range set.Delete {
 		h.args = append(h.args[:0], driver.NamedValue{Ordinal: 1, Value: id})
 		if _, err := run(h.stmt.remove, h.args); err != nil {
-			return err
+			return refused(err)
 		}
 	}
 	for _, b := range set.Upsert {
 		if err := checkBinding(b); err != nil {
-			return err
+			return fmt.Errorf("%w: %w", errOfSet, err)
 		}
 		h.bind(set, b)
 		if _, err := run(h.stmt.upsert, h.args); err != nil {
-			return err
+			return refused(err)
 		}
 	}
 	return nil

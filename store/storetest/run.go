@@ -527,7 +527,7 @@ func testTrim(t *testing.T, s store.Store) {
 func testLog(t *testing.T, s store.Store) {
 	ctx := t.Context()
 	var rows []store.LogRow
-	for i := range 2300 {
+	for i := range 1100 { // Postgres: more than one way to write them
 		rows = append(rows, store.LogRow{
 			Time: time.Now(), Method: "INVITE", Status: 200, RequestURL: "sip:bob@example.com", CallID: "a", From: "sip:alice@example.com",
 			To: "sip:bob@example.com", Server: "sipd", CSeq: 1, FromTag: "f", ToTag: "t", AuthUser: "alice", Source: "192.0.2.1:5060",
