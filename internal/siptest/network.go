@@ -62,6 +62,10 @@ type Host struct {
 	Addr    netip.AddrPort
 	Refuses bool // nothing gets through: every send to it fails at once (an ICMP port unreachable, a refused connection)
 
+	// Handle, when set, gets what arrives instead of the inbox. It may send only when Shape delays every message: else it
+	// would call the server from within the server.
+	Handle func(Arrival)
+
 	net   *Net
 	inbox []Arrival
 }
@@ -223,12 +227,17 @@ func (n *Net) connect(h *Host, local, peer netip.AddrPort) *Conn {
 func (n *Net) put(h *Host, a Arrival, to netip.AddrPort) {
 	a.At = time.Now()
 	n.mu.Lock()
-	defer n.mu.Unlock()
 	n.log = append(n.log, Event{At: a.At, From: a.From, To: to, Proto: a.Proto, Data: a.Data})
 	if h == nil {
 		h = &n.nobody
 	}
-	h.inbox = append(h.inbox, a)
+	if h.Handle == nil {
+		h.inbox = append(h.inbox, a)
+		n.mu.Unlock()
+		return
+	}
+	n.mu.Unlock()
+	h.Handle(a)
 }
 
 // Nobody is the host that gets what the server sends to addresses without a host.

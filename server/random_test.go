@@ -1,0 +1,128 @@
+package server_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"sipd/internal/siptest"
+)
+
+// randomCalls is how many courses of a call TestRandomCalls tries; each is a few virtual minutes.
+const randomCalls = 300
+
+// TestRandomCalls leaves the course of forked calls to chance - when phones ring, answer, refuse or stay silent, when the caller
+// gives up, which datagrams are lost, late or doubled - and checks what must hold in all of them:
+//
+//   - The caller sees 2xx responses or one other final response, never both (RFC 3261 16.7 step 5).
+//   - Who has answered gets his ACK: no 2xx is swallowed (16.7 step 5, RFC 6026).
+//   - No phone is left ringing (16.7 step 10).
+//   - In the end no transaction is left, and nobody has got what he cannot make sense of.
+func TestRandomCalls(t *testing.T) {
+	for i := range randomCalls {
+		seed := uint64(i)
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { randomCall(t, rand.New(rand.NewPCG(seed, 3261))) })
+		})
+	}
+}
+
+func randomCall(t *testing.T, r *rand.Rand) {
+	lost := []float64{0, 0, 0.1, 0.25}[r.IntN(4)]
+	doubled := []float64{0, 0.1}[r.IntN(2)]
+	n := siptest.NewNet(siptest.ServerAddr, siptest.ServerAddr6)
+	seeds := [2]uint64{r.Uint64(), r.Uint64()}
+	toServer, fromServer := rand.New(rand.NewPCG(seeds[0], 1)), rand.New(rand.NewPCG(seeds[1], 2))
+	shaping := make(chan struct{}, 1) // Many goroutines send.
+	n.Shape = func(in bool, _ []byte) []time.Duration {
+		shaping <- struct{}{}
+		defer func() { <-shaping }()
+		dice := fromServer
+		if in {
+			dice = toServer
+		}
+		if dice.Float64() < lost {
+			return nil
+		}
+		delay := func() time.Duration { return time.Millisecond + time.Duration(dice.IntN(80))*time.Millisecond }
+		if dice.Float64() < doubled {
+			return []time.Duration{delay(), delay()}
+		}
+		return []time.Duration{delay()}
+	}
+
+	f := &siptest.Flow{File: "random", Users: []siptest.User{{AOR: "bob@example.org", Policy: "never"}},
+		Settings: []siptest.Setting{{Name: "TimeOut", Value: fmt.Sprint(1 + r.IntN(20))}}}
+	if r.IntN(2) == 0 {
+		f.Settings = append(f.Settings, siptest.Setting{Name: "ForkOnTimeout", Value: "cancel"})
+	}
+	var phones []*siptest.Phone
+	for i := range 1 + r.IntN(4) {
+		addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(11 + i)}), 5060)
+		p := siptest.NewPhone(n.Host(addr), fmt.Sprintf("bob%d", i+1))
+		p.Ring = time.Duration(r.IntN(600)) * time.Millisecond
+		p.Answer = p.Ring + time.Duration(r.IntN(12_000))*time.Millisecond
+		p.Status = []int{200, 200, 486, 404, 503, 603, 0, 0}[r.IntN(8)]
+		phones = append(phones, p)
+		f.Peers = append(f.Peers, &siptest.Peer{Name: p.User, Addr: addr, AOR: "bob@example.org", Bound: &siptest.Binding{
+			AOR: "bob@example.org", URI: "sip:" + p.User + "@" + addr.String(), Milli: []int{1000, 960, 500, 100}[r.IntN(4)], Expires: time.Hour}})
+	}
+	caller := siptest.NewPhone(n.Host(netip.MustParseAddrPort("10.0.0.1:5060")), "alice")
+	system := startServer(t, n, f)
+	synctest.Wait()
+
+	var giveUp time.Duration
+	switch r.IntN(4) {
+	case 0:
+		giveUp = time.Duration(r.IntN(12_000)) * time.Millisecond
+	case 1: // About when somebody answers: the messages cross.
+		giveUp = phones[r.IntN(len(phones))].Answer + time.Duration(r.IntN(200))*time.Millisecond
+	}
+	caller.Call("random", "sip:bob@example.org", giveUp, time.Second)
+	// Timer C of the last group is the longest that anything takes, and 64*T1 for the CANCEL after it.
+	time.Sleep(6 * time.Minute)
+	synctest.Wait()
+
+	out := caller.Outgoing("random")
+	success, failure := 0, 0
+	for _, status := range out.Finals {
+		if status < 300 {
+			success++
+		} else {
+			failure++
+		}
+	}
+	if success > 0 && failure > 0 || failure > 1 || success+failure == 0 {
+		t.Errorf("the caller got final responses %v, want 2xx or one other", out.Finals)
+	}
+	for _, p := range phones {
+		for _, in := range p.Incoming() {
+			if in.Final == 0 {
+				t.Errorf("%v still rings", p)
+			}
+			if in.Final/100 == 2 && !in.Acked {
+				t.Errorf("%v has answered %d and got no ACK; the caller got %v", p, in.Final, out.Finals)
+			}
+		}
+	}
+	for _, p := range append(phones, caller) {
+		if faults := p.Faults(); len(faults) > 0 {
+			t.Errorf("%v got what it cannot make sense of: %v", p, faults)
+		}
+	}
+	if stray := n.Nobody().Take(); len(stray) > 0 {
+		t.Errorf("%d messages went to nobody, the first:\n%s", len(stray), stray[0].Data)
+	}
+	if servers, clients := system.Transactions(); servers != 0 || clients != 0 {
+		t.Errorf("%d server and %d client transactions are left, want none", servers, clients)
+	}
+	system.Stop()
+	if t.Failed() {
+		for _, e := range n.Log() {
+			t.Logf("%8.3f %v -> %v %.60q", e.At.Sub(n.Log()[0].At).Seconds(), e.From, e.To, e.Data)
+		}
+	}
+}
