@@ -177,7 +177,7 @@ func (r *runner) checkHop(invite, m *sipMessage) error {
 			}
 		}
 		if !found {
-			return fmt.Errorf("To of this ACK is of no failure response to the INVITE")
+			return fmt.Errorf("its To is of no failure response to the INVITE")
 		}
 	}
 	for _, c := range []struct{ what, got, want string }{

@@ -242,11 +242,11 @@ func parseVia(s string) (via, error) {
 	first, params, _ := strings.Cut(s, ";")
 	f := strings.Fields(slashes.ReplaceAllString(first, "/"))
 	if len(f) == 0 {
-		return via{}, fmt.Errorf("Via %q", s)
+		return via{}, fmt.Errorf("broken Via %q", s)
 	}
 	protocol := strings.Split(f[0], "/")
 	if len(f) != 2 || len(protocol) != 3 || protocol[0] != "SIP" {
-		return via{}, fmt.Errorf("Via %q", s)
+		return via{}, fmt.Errorf("broken Via %q", s)
 	}
 	v := via{proto: protocol[2], sentBy: f[1]}
 	if params != "" {

@@ -59,7 +59,7 @@ var comment = regexp.MustCompile(`(^|\s)#(\s.*)?$`)
 func (p *parser) line(l string) error {
 	if p.f.Title == "" {
 		if !strings.HasPrefix(l, "# ") || !clauseNames.MatchString(l) {
-			return fmt.Errorf("the first line is a comment that names the clauses it shows: # RFC 3261 16.7: ...")
+			return fmt.Errorf("the first line is a comment that names the clauses, as in \"# RFC 3261 16.7: what is shown\"")
 		}
 		p.f.Title = strings.TrimPrefix(l, "# ")
 		return nil

@@ -47,7 +47,6 @@ type incoming struct {
 	last     []byte // the last response, repeated when the INVITE is, or no ACK comes
 	acked    bool
 	canceled bool
-	ended    bool // by BYE
 }
 
 // Incoming is the state of a call at a phone that was called.
