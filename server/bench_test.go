@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -129,6 +130,30 @@ func BenchmarkCall(b *testing.B) {
 		receive(fromBob, buf)
 		if err := m.Index(w.toAlice); err != nil || m.Status() != 200 || m.Method() != message.BYE {
 			b.Fatalf("200 to BYE did not arrive: %v %s", err, w.toAlice)
+		}
+	}
+}
+
+// BenchmarkRedirect is INVITE-302-ACK.
+func BenchmarkRedirect(b *testing.B) {
+	s, w := benchServer(b, map[string]string{"DefaultReg": "redirect"})
+	out := s.net.NewOut()
+	from := transport.Flow{Remote: aliceAddr, Local: proxyAddr}
+	var buf []byte
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		for _, method := range [...]string{"INVITE", "ACK"} {
+			body := sdp
+			if method == "ACK" {
+				body = ""
+			}
+			buf = fmt.Appendf(buf[:0], "%s sip:bob@example.org SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.10:5060;rport;branch=z9hG4bK%d.1\r\nMax-Forwards: 70\r\nFrom: <sip:alice@example.org>;tag=a\r\nTo: <sip:bob@example.org>\r\nCall-ID: %d@10.0.0.10\r\nCSeq: 1 %s\r\nContact: <sip:alice@10.0.0.10>\r\nContent-Length: %d\r\n\r\n%s",
+				method, i, i, method, len(body), body)
+			s.Receive(out, from, buf)
+			out.Flush()
+		}
+		if i == 0 && !bytes.HasPrefix(w.toAlice, []byte("SIP/2.0 302 ")) {
+			b.Fatalf("got %s, want a 302", w.toAlice)
 		}
 	}
 }
