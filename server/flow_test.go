@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -34,6 +35,24 @@ func TestFlows(t *testing.T) {
 			siptest.Run(t, f, startServer)
 		})
 	}
+}
+
+// TestFlowOfTheManual plays the example of docs/flows.md.
+func TestFlowOfTheManual(t *testing.T) {
+	page := filepath.Join("..", "docs", "flows.md")
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := strings.SplitN(string(text), "```\n", 3)
+	if len(parts) != 3 {
+		t.Fatalf("%s has no example", page)
+	}
+	f, err := siptest.Parse(page, parts[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	siptest.Run(t, f, startServer)
 }
 
 // startServer brings up a server with the tables that a flow names: the real cache and location service over the store in memory.
