@@ -46,9 +46,6 @@ type recvBatch struct {
 	ctrl  [recvSlots]controlBuf
 	data  []byte
 	wild  bool
-
-	n     int // result of the last read
-	errno syscall.Errno
 	zones zones
 }
 
@@ -76,20 +73,12 @@ func (b *recvBatch) arm(i int) {
 	}
 }
 
-// read is the callback of RawConn.Read: false parks the goroutine until there is something to read.
-func (b *recvBatch) read(fd uintptr) bool {
+// read asks the kernel for what has come: n datagrams, or why there are none.
+func (b *recvBatch) read(fd uintptr) (n int, errno syscall.Errno) {
 	for {
-		n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&b.msgs[0])), recvSlots, unix.MSG_DONTWAIT, 0, 0)
-		switch errno {
-		case 0:
-			b.n, b.errno = int(n), 0
-			return true
-		case unix.EINTR:
-		case unix.EAGAIN:
-			return false
-		default:
-			b.n, b.errno = 0, errno
-			return true
+		r, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&b.msgs[0])), recvSlots, unix.MSG_DONTWAIT, 0, 0)
+		if errno != unix.EINTR {
+			return int(r), errno
 		}
 	}
 }
@@ -119,32 +108,63 @@ func (b *recvBatch) control(i int) []byte {
 	return b.ctrl[i].b[:b.msgs[i].hdr.Controllen]
 }
 
-// serveRaw is a worker: read a batch, run each datagram to completion, send what that queued.
+// rawWorker reads batches from one socket, runs each datagram to completion and sends what that queued.
+type rawWorker struct {
+	s     *Sockets
+	u     *udpSocket
+	out   *Out
+	batch *recvBatch
+	errno syscall.Errno // why read gave up
+}
+
+// serveRaw is a worker's goroutine.
 func (s *Sockets) serveRaw(u *udpSocket, lane int) {
-	out := s.newOut(lane)
-	b := newRecvBatch(u.l.wild)
-	read := b.read // one closure for all reads
+	w := &rawWorker{s: s, u: u, out: s.newOut(lane), batch: newRecvBatch(u.l.wild)}
+	read := w.read // one closure for all reads
 	for {
-		if err := u.rc.Read(read); err != nil {
-			if !s.readFailed(u, err) {
-				return
-			}
-			continue
+		err := u.rc.Read(read)
+		if err == nil {
+			err = w.errno
 		}
-		if b.errno != 0 {
-			s.readFailed(u, b.errno)
-			continue
+		if !s.readFailed(u, err) {
+			return
 		}
-		for i := range b.n {
-			raw := b.data[i*slotSize:][:b.msgs[i].n:maxDatagram]
-			if !keepalive(raw) {
-				remote := b.remote(i)
-				s.receive(out, Flow{Proto: UDP, Local: s.localOf(u, b.control(i), remote), Remote: remote}, raw)
-			}
-			b.arm(i)
-		}
-		out.Flush()
 	}
+}
+
+// read is the callback of RawConn.Read; false parks the goroutine until there is something to read. A batch that is not full
+// says that the queue was empty: what has come since is announced again, and waits for nobody in the poller, so the call
+// that would find nothing is saved.
+func (w *rawWorker) read(fd uintptr) bool {
+	for {
+		n, errno := w.batch.read(fd)
+		switch errno {
+		case 0:
+			w.handle(n)
+			if n < recvSlots {
+				return false
+			}
+		case unix.EAGAIN:
+			return false
+		default:
+			w.errno = errno
+			return true
+		}
+	}
+}
+
+// handle runs n datagrams to completion.
+func (w *rawWorker) handle(n int) {
+	b := w.batch
+	for i := range n {
+		raw := b.data[i*slotSize:][:b.msgs[i].n:maxDatagram]
+		if !keepalive(raw) {
+			remote := b.remote(i)
+			w.s.receive(w.out, Flow{Proto: UDP, Local: w.s.localOf(w.u, b.control(i), remote), Remote: remote}, raw)
+		}
+		b.arm(i)
+	}
+	w.out.Flush()
 }
 
 // sendBatch is what the kernel sends from; it is made at the first use.
