@@ -78,7 +78,7 @@ func parseIPv6(b []byte) (netip.Addr, bool) {
 				return netip.Addr{}, false
 			}
 			copy(a[n:], v4[:])
-			n, i = n+4, len(b)
+			n += 4
 			break
 		}
 		if i < len(b) && b[i] != ':' {

@@ -73,17 +73,17 @@ func (id HeaderID) String() string {
 }
 
 // compactNames are the long names of the compact forms registered with IANA.
-var compactNames = [26]string{
-	'a' - 'a': "Accept-Contact", 'b' - 'a': "Referred-By", 'c' - 'a': "Content-Type", 'd' - 'a': "Request-Disposition",
-	'e' - 'a': "Content-Encoding", 'f' - 'a': "From", 'i' - 'a': "Call-ID", 'j' - 'a': "Reject-Contact",
-	'k' - 'a': "Supported", 'l' - 'a': "Content-Length", 'm' - 'a': "Contact", 'n' - 'a': "Identity-Info",
-	'o' - 'a': "Event", 'r' - 'a': "Refer-To", 's' - 'a': "Subject", 't' - 'a': "To", 'u' - 'a': "Allow-Events",
-	'v' - 'a': "Via", 'x' - 'a': "Session-Expires", 'y' - 'a': "Identity",
+var compactNames = ['z' + 1]string{
+	'a': "Accept-Contact", 'b': "Referred-By", 'c': "Content-Type", 'd': "Request-Disposition",
+	'e': "Content-Encoding", 'f': "From", 'i': "Call-ID", 'j': "Reject-Contact",
+	'k': "Supported", 'l': "Content-Length", 'm': "Contact", 'n': "Identity-Info",
+	'o': "Event", 'r': "Refer-To", 's': "Subject", 't': "To", 'u': "Allow-Events",
+	'v': "Via", 'x': "Session-Expires", 'y': "Identity",
 }
 
 // longName returns the long name of a compact form, "" when there is none.
 func longName(c byte) string {
-	if c = lower(c) - 'a'; c < 26 {
+	if c = lower(c); int(c) < len(compactNames) {
 		return compactNames[c]
 	}
 	return ""
@@ -101,7 +101,7 @@ func makeNames() (names [longestName + 1][]HeaderID, letters [26]HeaderID) {
 		names[len(name)] = append(names[len(name)], id)
 		for c, long := range compactNames {
 			if long == name {
-				letters[c] = id
+				letters[c-'a'] = id
 			}
 		}
 	}
