@@ -26,7 +26,7 @@ run: build
 	exec bin/sipd run -D sqlite:$(DATA)/sipd.db
 
 check:
-	@bad=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$bad" ]; then echo "not gofmt-ed:"; echo "$$bad"; exit 1; fi
+	@bad=$$(gofmt -l .); if [ -n "$$bad" ]; then echo "not gofmt-ed:"; echo "$$bad"; exit 1; fi
 	go vet ./...
 	go tool staticcheck ./...
 	go test -count=1 ./internal/archtest
@@ -35,18 +35,20 @@ check:
 
 # testsum prints a line a package, what failed, and what was skipped; SIPD_TEST_REQUIRE=all makes a skip a failure.
 test: build
-	@go build -o bin/.testsum ./internal/testsum
+	@go build -buildvcs=false -o bin/.testsum ./internal/testsum
 	@set +e; go test -race -shuffle=on -timeout 20m -json $(PKGS) | bin/.testsum; s=("$${PIPESTATUS[@]}"); exit $$((s[0] | s[1]))
 
 # Real sockets, real phones, both databases; part of make test.
 e2e: build
 	go test -race -count=1 -v ./test/...
 
+# Another apt-get that holds the lock is waited for; nothing is asked.
+APT := DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3
+
 test-deps:
 	@[ "$$(id -u)" = 0 ] && [ -f /etc/debian_version ] || { echo "test-deps: run it as root on Debian; elsewhere install: gcc postgresql baresip linphonec sox iproute2" >&2; exit 1; }
-	apt-get update -q
-	DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
-		gcc libc6-dev git iproute2 postgresql baresip-core linphone-cli sox
+	$(APT) update
+	$(APT) install --no-install-recommends gcc libc6-dev git iproute2 postgresql baresip-core linphone-cli sox
 
 fuzz:
 	@grep -rlE '^func Fuzz' --include='*_test.go' . | while read -r file; do \

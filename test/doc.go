@@ -3,4 +3,6 @@
 // The phones (baresip, linphonec) run without a sound card in network namespaces of their own, each with a server; a tone
 // goes in as microphone and what comes out is recorded, so that a test hears who speaks to whom. That needs root, iproute2 and
 // the phones; what is missing is skipped as package testneed says. The rest needs loopback only.
+//
+// Its goroutines wait for programs that it started, and end with them.
 package test

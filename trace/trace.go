@@ -1,7 +1,3 @@
-// Package trace collects the reasons of a decision, step by step: which rule was tried, on what, with which verdict.
-//
-// It is cheap enough to be always on: a step holds constants and strings of the immutable snapshot, nothing is
-// formatted until somebody asks. Package trace imports nothing of the project and starts no goroutine.
 package trace
 
 import (

@@ -81,16 +81,21 @@ func TestFilesAndPackagesStaySmall(t *testing.T) {
 }
 
 func TestEveryPackageIsExplained(t *testing.T) {
-	root := moduleRoot(t)
-	for _, p := range listPackages(t, root) {
-		if len(p.GoFiles) == 0 {
-			continue // tests only
-		}
-		if len(p.GoFiles) == 1 && p.Doc != "" {
-			continue // one file explains itself
-		}
-		if _, err := os.Stat(filepath.Join(p.Dir, "doc.go")); err != nil {
+	for _, p := range listPackages(t, moduleRoot(t)) {
+		text, err := os.ReadFile(filepath.Join(p.Dir, "doc.go"))
+		if err != nil {
 			t.Errorf("%s: no doc.go that says what the package is, is not, its goroutines and RFC sections", p.name())
+			continue
+		}
+		want := "// Package " + p.Name + " "
+		if p.Name == "main" {
+			want = "// Command " + filepath.Base(p.Dir) + " "
+		}
+		if !bytes.HasPrefix(text, []byte(want)) {
+			t.Errorf("%s/doc.go: got %.40q, want it to begin with %q", p.name(), text, want)
+		}
+		if !bytes.Contains(text, []byte("oroutine")) {
+			t.Errorf("%s/doc.go: nothing about goroutines, want the ones it starts, or that it starts none", p.name())
 		}
 	}
 }

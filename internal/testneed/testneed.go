@@ -1,4 +1,3 @@
-// Package testneed holds one rule: what a test does when this machine lacks a program it needs. It starts no goroutine.
 package testneed
 
 import (

@@ -20,6 +20,7 @@ type event struct {
 type summary struct {
 	out     io.Writer
 	output  map[string][]string // package + test -> its lines
+	broken  map[string]bool     // packages with a failure that is counted already
 	skipped []string
 	passed  int
 	failed  int
@@ -39,7 +40,7 @@ func main() {
 
 // run copies the summary of in to out. A skip is a failure when all tests are required.
 func run(in io.Reader, out io.Writer, required bool) error {
-	s := summary{out: out, output: map[string][]string{}}
+	s := summary{out: out, output: map[string][]string{}, broken: map[string]bool{}}
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, 16<<20) // a failing test may print a long line
 	for lines.Scan() {
@@ -65,9 +66,6 @@ func (s *summary) event(e event) {
 	case "build-output":
 		fmt.Fprint(s.out, e.Output)
 		return
-	case "build-fail":
-		s.failed++
-		return
 	case "pass", "fail", "skip":
 	default:
 		return
@@ -76,7 +74,7 @@ func (s *summary) event(e event) {
 	delete(s.output, key)
 	switch {
 	case e.Test == "": // a package ended
-		if e.Action == "fail" {
+		if e.Action == "fail" && !s.broken[e.Package] { // It does not build, or its TestMain failed.
 			s.failed++
 		}
 		if e.Action == "fail" || e.Action == "pass" && len(lines) > 0 {
@@ -88,6 +86,7 @@ func (s *summary) event(e event) {
 		}
 	case e.Action == "fail":
 		s.failed++
+		s.broken[e.Package] = true
 		fmt.Fprint(s.out, strings.Join(lines, ""))
 	case e.Action == "skip":
 		s.skipped = append(s.skipped, fmt.Sprintf("skipped: %s %s: %s", e.Package, e.Test, reason(lines)))
@@ -118,11 +117,14 @@ func (s *summary) end(required bool) error {
 	for _, line := range s.skipped {
 		fmt.Fprintln(s.out, line)
 	}
-	fmt.Fprintf(s.out, "%d tests passed, %d failures, %d skipped\n", s.passed, s.failed, len(s.skipped))
-	if len(s.skipped) > 0 {
-		fmt.Fprintln(s.out, "`make test-deps`, as root on Debian, installs what the skipped tests need")
+	if n := len(s.skipped); n > 0 {
+		fmt.Fprintf(s.out, "%d skipped; `make test-deps`, as root on Debian, installs what they need\n", n)
+		if required {
+			s.failed += n
+		}
 	}
-	if s.failed > 0 || s.passed == 0 || required && len(s.skipped) > 0 {
+	fmt.Fprintf(s.out, "%d passed, %d failed\n", s.passed, s.failed)
+	if s.failed > 0 || s.passed == 0 {
 		return errFailed
 	}
 	return nil

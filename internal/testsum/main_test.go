@@ -12,7 +12,8 @@ func TestRun(t *testing.T) {
 		`{"Action":"skip","Package":"sipd/a","Test":"TestPG"}` + "\n"
 	const fail = `{"Action":"output","Package":"sipd/b","Test":"TestY","Output":"    y_test.go:1: got 1, want 2\n"}` + "\n" +
 		`{"Action":"fail","Package":"sipd/b","Test":"TestY"}` + "\n" + `{"Action":"fail","Package":"sipd/b"}` + "\n"
-	const build = `{"ImportPath":"sipd/c","Action":"build-output","Output":"c.go:1: undefined: x\n"}` + "\n" + `{"ImportPath":"sipd/c","Action":"build-fail"}` + "\n"
+	const build = `{"ImportPath":"sipd/c","Action":"build-output","Output":"c.go:1: undefined: x\n"}` + "\n" + `{"ImportPath":"sipd/c","Action":"build-fail"}` + "\n" +
+		`{"Action":"fail","Package":"sipd/c","FailedBuild":"sipd/c"}` + "\n"
 	tests := []struct {
 		name     string
 		in       string
@@ -20,12 +21,12 @@ func TestRun(t *testing.T) {
 		ok       bool
 		want     []string
 	}{
-		{"all pass", pass, true, true, []string{"ok  \tsipd/a", "1 tests passed, 0 failures, 0 skipped\n"}},
-		{"a skip is told", skip + pass, false, true, []string{"skipped: sipd/a TestPG: no postgres here\n", "1 skipped\n", "make test-deps"}},
-		{"a skip fails when all are required", skip + pass, true, false, []string{"skipped: sipd/a TestPG"}},
-		{"a failure shows what the test said", pass + fail, false, false, []string{"got 1, want 2"}},
-		{"a build failure", pass + build, false, false, []string{"undefined: x"}},
-		{"nothing ran", "", false, false, []string{"0 tests passed"}},
+		{"all pass", pass, true, true, []string{"ok  \tsipd/a", "\n1 passed, 0 failed\n"}},
+		{"a skip is told", skip + pass, false, true, []string{"skipped: sipd/a TestPG: no postgres here\n", "1 skipped; `make test-deps`", "\n1 passed, 0 failed\n"}},
+		{"a skip fails when all are required", skip + pass, true, false, []string{"skipped: sipd/a TestPG", "\n1 passed, 1 failed\n"}},
+		{"a failure shows what the test said", pass + fail, false, false, []string{"got 1, want 2", "\n1 passed, 1 failed\n"}},
+		{"a build failure", pass + build, false, false, []string{"undefined: x", "\n1 passed, 1 failed\n"}},
+		{"nothing ran", "", false, false, []string{"0 passed, 0 failed\n"}},
 		{"not JSON", "go: no such package\n" + pass, false, true, []string{"go: no such package\n"}},
 	}
 	for _, tt := range tests {

@@ -1,5 +1,3 @@
-// Package redirect writes the answers of a redirect server (RFC 3261 8.3): a 3xx with the target set as Contacts, and 485
-// when an address stands for several users. It decides nothing and starts no goroutine.
 package redirect
 
 import (
