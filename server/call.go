@@ -53,14 +53,13 @@ func (s *Server) forward(sh *transaction.Shard, x *scratch, ts, others []target.
 
 // redirect answers with Contacts; the answer keeps a transaction and no 100 precedes it (8.3).
 func (s *Server) redirect(sh *transaction.Shard, x *scratch) {
-	tx := sh.NewServer(&x.msg, x.from, nil)
+	tx := sh.NewAnswered(&x.msg, x.from)
 	if tx == nil {
 		s.busy(sh, x)
 		return
 	}
 	x.buf = redirect.Append(x.buf[:0], &x.msg, &x.decision, tx.Tag())
 	sh.Respond(tx, x.decision.Status, x.buf)
-	tx.ReleaseRequest()
 	s.logFinal(x, x.decision.Status, tx.Tag())
 }
 
@@ -76,13 +75,12 @@ func (s *Server) reject(sh *transaction.Shard, x *scratch, status int, fields []
 }
 
 func (s *Server) answer(sh *transaction.Shard, x *scratch, status int, reason string, fields []message.Field) {
-	tx := sh.NewServer(&x.msg, x.from, nil)
+	tx := sh.NewAnswered(&x.msg, x.from)
 	if tx == nil {
 		s.busy(sh, x)
 		return
 	}
 	x.buf = message.AppendResponse(x.buf[:0], &x.msg, status, reason, tx.Tag(), fields, nil)
 	sh.Respond(tx, status, x.buf)
-	tx.ReleaseRequest()
 	s.logFinal(x, status, tx.Tag())
 }

@@ -42,7 +42,7 @@ var registerVerdicts = [...]registrar.Verdict{auth.None: registrar.NoCredentials
 
 // bindings answers 200 with what is registered.
 func (s *Server) bindings(sh *transaction.Shard, x *scratch, list []*location.Binding) {
-	tx := sh.NewServer(&x.msg, x.from, nil)
+	tx := sh.NewAnswered(&x.msg, x.from)
 	if tx == nil {
 		s.busy(sh, x)
 		return

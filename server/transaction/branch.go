@@ -23,7 +23,7 @@ func makeRef(kind int, shard uint8, slot, gen uint32) transport.Ref {
 }
 
 func refKind(r transport.Ref) int    { return int(r >> 62) }
-func refShard(r transport.Ref) int   { return int(r>>56) & (numShards - 1) }
+func refShard(r transport.Ref) int   { return int(r>>56) & (maxShards - 1) }
 func refSlot(r transport.Ref) uint32 { return uint32(r>>32) & (1<<slotBits - 1) }
 func refGen(r transport.Ref) uint32  { return uint32(r) }
 

@@ -2,6 +2,7 @@ package transaction
 
 import (
 	"errors"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -320,7 +321,7 @@ func TestServerSendFailed(t *testing.T) {
 }
 
 func TestFull(t *testing.T) {
-	virtual(t, Config{Max: 2 * numShards}, func(r *rig) {
+	virtual(t, Config{Max: 2 * shardsFor(runtime.NumCPU())}, func(r *rig) {
 		var clients []*Client
 		r.do(func(s *Shard) {
 			for i := range 3 {

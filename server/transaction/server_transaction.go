@@ -64,6 +64,19 @@ func (s *Shard) NewServer(m *message.Message, from transport.Flow, user ServerUs
 	return tx
 }
 
+// NewAnswered is NewServer for a request that the caller answers with a final response at once: nothing of it is kept,
+// and nobody is told of its end.
+func (s *Shard) NewAnswered(m *message.Message, from transport.Flow) *Server {
+	if m.Method() == message.ACK {
+		return nil
+	}
+	tx := s.newServer(m, from, nil)
+	if tx != nil {
+		s.stepServer(tx, evStart, 0, nil)
+	}
+	return tx
+}
+
 func (s *Shard) newServer(m *message.Message, from transport.Flow, user ServerUser) *Server {
 	tx, slot, gen := s.servers.take()
 	if tx == nil {

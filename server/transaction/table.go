@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -18,8 +19,11 @@ import (
 )
 
 const (
-	shardBits = 6
-	numShards = 1 << shardBits // well above the number of cores, so that workers seldom meet
+	// maxShards is what a branch and a Ref have room for.
+	maxShards = 64
+	// shardsPerCore keeps workers from meeting, while each shard stays warm in a core's cache: with many shards and little
+	// load every message touches tables that nobody has touched for long.
+	shardsPerCore = 4
 
 	// defaultMax transactions are more than a minute of 8000 calls a second.
 	defaultMax = 1 << 20
@@ -36,13 +40,13 @@ type Config struct {
 	Log *slog.Logger      // nil: nothing is logged
 
 	// Max bounds the server transactions alive at once, and likewise the client transactions; 0 takes 1,048,576. Each
-	// shard takes its 64th part. At the bound NewServer and NewClient return nil; the caller answers 503 statelessly.
+	// shard takes its share. At the bound NewServer and NewClient return nil; the caller answers 503 statelessly.
 	Max int
 }
 
 // Table holds all transactions in shards. A message belongs to the shard of its Call-ID.
 type Table struct {
-	shards [numShards]Shard
+	shards []Shard // a power of two of them
 	net    transport.Network
 	log    *slog.Logger
 	seed   maphash.Seed
@@ -59,27 +63,29 @@ func New(cfg Config) (*Table, error) {
 	if cfg.Net == nil {
 		return nil, errors.New("transaction: Config.Net is missing")
 	}
+	n := shardsFor(runtime.NumCPU())
 	switch {
 	case cfg.Max == 0:
 		cfg.Max = defaultMax
-	case cfg.Max < 0 || cfg.Max > numShards*maxPerShard:
-		return nil, fmt.Errorf("transaction: Config.Max is %d, want 1 to %d, or 0 for %d", cfg.Max, numShards*maxPerShard, defaultMax)
+	case cfg.Max < 0 || cfg.Max > n*maxPerShard:
+		return nil, fmt.Errorf("transaction: Config.Max is %d, want 1 to %d, or 0 for %d", cfg.Max, n*maxPerShard, defaultMax)
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	t := &Table{
-		net:   cfg.Net,
-		log:   cfg.Log.With("pkg", "transaction"),
-		seed:  maphash.MakeSeed(),
-		epoch: time.Now(),
-		wake:  make(chan struct{}, 1),
+		shards: make([]Shard, n),
+		net:    cfg.Net,
+		log:    cfg.Log.With("pkg", "transaction"),
+		seed:   maphash.MakeSeed(),
+		epoch:  time.Now(),
+		wake:   make(chan struct{}, 1),
 	}
 	t.planned.Store(math.MinInt64)
 	var key [32]byte
 	crand.Read(key[:]) // Never fails (crypto/rand).
 	t.boot = binary.BigEndian.Uint32(key[:])
-	limit := max(1, (cfg.Max+numShards-1)/numShards)
+	limit := max(1, (cfg.Max+n-1)/n)
 	for i := range t.shards {
 		crand.Read(key[:])
 		s := &t.shards[i]
@@ -94,14 +100,23 @@ func New(cfg Config) (*Table, error) {
 	return t, nil
 }
 
+// shardsFor returns the number of shards for that many cores.
+func shardsFor(cores int) int {
+	n := 1
+	for n < shardsPerCore*cores && n < maxShards {
+		n *= 2
+	}
+	return n
+}
+
 // Shard returns the shard of a Call-ID.
 func (t *Table) Shard(callID []byte) *Shard {
-	return &t.shards[maphash.Bytes(t.seed, callID)&(numShards-1)]
+	return &t.shards[maphash.Bytes(t.seed, callID)&uint64(len(t.shards)-1)]
 }
 
 // ShardOf returns the shard that a Ref was made in (Client.Ref, Server.Ref), nil for a foreign value.
 func (t *Table) ShardOf(ref transport.Ref) *Shard {
-	if refKind(ref) == 0 {
+	if refKind(ref) == 0 || refShard(ref) >= len(t.shards) {
 		return nil
 	}
 	return &t.shards[refShard(ref)]

@@ -23,7 +23,7 @@ func TestNew(t *testing.T) {
 	}{
 		{"no network", Config{}, "Config.Net is missing"},
 		{"negative", Config{Net: &rig{}, Max: -1}, "Config.Max is -1"},
-		{"too many", Config{Net: &rig{}, Max: numShards*maxPerShard + 1}, "want 1 to 1073741824"},
+		{"too many", Config{Net: &rig{}, Max: maxShards*maxPerShard + 1}, "want 1 to "},
 		{"default", Config{Net: &rig{}}, ""},
 		{"one", Config{Net: &rig{}, Max: 1}, ""},
 	} {

@@ -39,14 +39,13 @@ type wheel struct {
 	used  [wheelSlots / 64]uint64 // a bit for each slot with a head
 }
 
-// set links n for tick. A node that is linked for an earlier tick already stays there: its owner looks at its own deadline
-// when it expires and sets it again. Most timers are put off or stopped long before they fire, and so cost one link.
-// It returns the tick for which n is linked now.
+// set links n for tick, wherever it was linked before. Timers are mostly put off soon after they were set: their
+// neighbours are in the cache now, and would not be any more when the earlier tick came.
 func (w *wheel) set(n *node, tick int64) int64 {
 	tick = max(tick, w.hand+1)
 	if n.list != 0 {
-		if n.tick <= tick {
-			return n.tick
+		if n.tick == tick {
+			return tick
 		}
 		w.clear(n)
 	}

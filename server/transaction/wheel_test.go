@@ -87,13 +87,16 @@ func TestWheel(t *testing.T) {
 	}
 }
 
-// TestWheelSetLater: a node set again for later stays where it is, and one set for earlier moves.
-func TestWheelSetLater(t *testing.T) {
+// TestWheelSetAgain: a node set again moves, to later and to earlier.
+func TestWheelSetAgain(t *testing.T) {
 	var w wheel
 	var n node
 	w.set(&n, 50)
-	if got := w.set(&n, 80); got != 50 {
-		t.Errorf("set for later: got tick %d, want 50", got)
+	if got := w.set(&n, 80); got != 80 {
+		t.Errorf("set for later: got tick %d, want 80", got)
+	}
+	if next := w.next(); next != 80 {
+		t.Errorf("next: got %d, want 80", next)
 	}
 	if got := w.set(&n, 20); got != 20 {
 		t.Errorf("set for earlier: got tick %d, want 20", got)
