@@ -91,6 +91,9 @@ func (s *Shard) Start(c *Client, flow transport.Flow, req []byte) {
 	s.stepClient(c, evStart, nil, nil)
 }
 
+// Detach ends the user's interest: no call comes any more, not even Ended.
+func (c *Client) Detach() { c.user = nil }
+
 // Discard gives back a Client that was never started. Ended is not called for it.
 func (s *Shard) Discard(c *Client) {
 	if c.state != idle {

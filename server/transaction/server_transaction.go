@@ -132,6 +132,9 @@ func (s *Shard) eachServer(out *transport.Out, now time.Time, f func(s *Shard, t
 	}
 }
 
+// Detach ends the user's interest: no call comes any more, not even Ended, and User is nil.
+func (tx *Server) Detach() { tx.user = nil }
+
 // User returns the user that NewServer was given.
 func (tx *Server) User() ServerUser { return tx.user }
 

@@ -2,7 +2,10 @@ package transaction
 
 // maxSpare bounds the structs of a kind that a shard keeps for reuse: what ended transactions beyond it leave behind goes
 // to the garbage collector, so that a peak does not stay in memory.
-const maxSpare = 1024
+const maxSpare = 4096
+
+// chunk is how many structs are made at once: a peak makes thousands.
+const chunk = 16
 
 // slots hands out structs at small indices, with a generation that changes whenever an index is given back: an index with
 // an old generation finds nothing.
@@ -11,6 +14,7 @@ type slots[T any] struct {
 	free  int32 // first free index + 1, 0 when there is none
 	live  int
 	spare int // structs kept in free slots
+	fresh []T // of the last chunk, not used yet
 	limit int
 }
 
@@ -35,7 +39,11 @@ func (x *slots[T]) take() (p *T, index, gen uint32) {
 	}
 	e := &x.all[index]
 	if e.p == nil {
-		e.p = new(T)
+		if len(x.fresh) == 0 {
+			x.fresh = make([]T, chunk)
+		}
+		e.p = &x.fresh[0]
+		x.fresh = x.fresh[1:]
 	} else {
 		x.spare--
 	}
