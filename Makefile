@@ -51,9 +51,7 @@ test-deps:
 	$(APT) install --no-install-recommends gcc libc6-dev git iproute2 postgresql baresip-core linphone-cli sox
 
 fuzz:
-	@grep -rlE '^func Fuzz' --include='*_test.go' . | while read -r file; do \
-		grep -oE '^func Fuzz[A-Za-z0-9_]*' "$$file" | sed 's/^func //' | while read -r name; do \
-			echo "$$(dirname "$$file") $$name"; go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" </dev/null; done; done
+	.ci/fuzz $(FUZZTIME)
 
 clean:
 	rm -rf bin

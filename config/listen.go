@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// unbuiltTransports are in the contract and not in this version.
+// unbuiltTransports have names, but are not in this version.
 var unbuiltTransports = []string{"tls", "ws", "wss"}
 
 // ParseListen reads a listener: "udp:0.0.0.0:5060", "tcp:[::1]:5060", "udp:192.0.2.1" (port 5060).

@@ -1,5 +1,5 @@
 // Package requestlog carries the rows of the request log from the calls to the database: one row for each final response
-// (seeds 001 and 003, RequestLog; BEHAVIOUR D).
+// (BEHAVIOUR D).
 //
 // It is a bounded queue in memory and one writer. Record never waits, whatever the database does: the queue takes the row, or
 // counts it as dropped. Run drains the queue in batches, tries again while the database is away, and drains once more at stop.

@@ -84,7 +84,7 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// drainLimit is how long open transactions may take to finish after a stop was asked for (CONTRACT 2).
+// drainLimit is how long open transactions may take to finish after a stop was asked for (sipd(8), SIGNALS).
 const drainLimit = 5 * time.Second
 
 // Run serves the network until ctx ends; then it drains: new requests outside a dialog get 503, open ones finish, and after

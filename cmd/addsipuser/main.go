@@ -18,7 +18,7 @@ import (
 // version is set by the linker: git describe.
 var version = "unknown"
 
-// The exit statuses of CONTRACT.
+// The exit statuses, as addsipuser(1) has them.
 const (
 	exitDone   = 0
 	exitFailed = 1 // the user exists already, or the database refuses

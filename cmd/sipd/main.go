@@ -15,7 +15,7 @@ import (
 // version is set by the linker: git describe.
 var version = "unknown"
 
-// The exit statuses of CONTRACT.
+// The exit statuses, as sipd(8) has them.
 const (
 	exitDone   = 0
 	exitFailed = 1 // at run time

@@ -50,7 +50,7 @@ func Parse(name, text string) (*Flow, error) {
 }
 
 // clauseNames are what a flow's first line may point to.
-var clauseNames = regexp.MustCompile(`RFC [0-9]{4}|BEHAVIOUR|ARCHITECTURE|SCHEMA|seed 00[0-4]`)
+var clauseNames = regexp.MustCompile(`RFC [0-9]{4}|BEHAVIOUR|ARCHITECTURE|SCHEMA`)
 
 // comment is where a comment begins within a line.
 var comment = regexp.MustCompile(`(^|\s)#(\s.*)?$`)

@@ -8,7 +8,7 @@ import (
 )
 
 // A server that uses less than one core is cheapest on one scheduler thread: with a second one idle, each datagram that
-// arrives wakes it to look for work that is not there, which costs more than handling the message (docs/adr/0105, figures
+// arrives wakes it to look for work that is not there, which costs more than handling the message (docs/adr/0011, figures
 // in docs/performance.md). So GOMAXPROCS follows the load: one thread while it is low, all cores as soon as it is not.
 const (
 	procsSample = 100 * time.Millisecond
