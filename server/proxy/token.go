@@ -13,14 +13,14 @@ import (
 // flows its two ends are reached when their Contacts do not tell (RFC 5626 5.2). Its bytes, in URL-safe base64:
 //
 //	flags                     1
-//	hash of the caller's tag  2   which end a request comes from
+//	hash of the caller's tag  4   which end a request comes from
 //	caller's flow             0, 9 or 21: own port 2, address 4 or 16, port 2, transport 1
 //	callee's flow             likewise
-//	MAC                       10  HMAC-SHA256 over Call-ID and all before, cut
+//	MAC                       10  HMAC-SHA256 over a purpose, Call-ID and all before, cut
 //
 // It lives as long as PrivateKey: a call goes on over a restart.
 type token struct {
-	callerTag [2]byte
+	callerTag [tagHashLen]byte
 	caller    side
 	callee    side
 }
@@ -41,12 +41,19 @@ const (
 	flagCallee6
 )
 
-const macLen = 10
+const (
+	// tagHashLen bytes of a tag's hash tell the two ends of a dialog apart: with two of them one call in 65,536 would have
+	// the BYE of its callee sent back to him.
+	tagHashLen = 4
+	macLen     = 10
+	// tokenMin is the length of a token without flows.
+	tokenMin = 1 + tagHashLen + macLen
+)
 
 // append writes the token of the dialog callID, encoded, behind dst.
 func (t *token) append(dst []byte, secret *[32]byte, callID []byte) []byte {
 	var raw [64]byte
-	b := append(raw[:0], 0, t.callerTag[0], t.callerTag[1])
+	b := append(append(raw[:0], 0), t.callerTag[:]...)
 	for i, s := range [2]*side{&t.caller, &t.callee} {
 		if s.udp {
 			b[0] |= flagCallerUDP << i
@@ -78,7 +85,7 @@ func parseToken(text []byte, secret *[32]byte, callID []byte) (t token, ok bool)
 		return t, false
 	}
 	n, err := base64.RawURLEncoding.Decode(raw[:], text)
-	if err != nil || n < 3+macLen {
+	if err != nil || n < tokenMin {
 		return t, false
 	}
 	b := raw[:n-macLen]
@@ -87,8 +94,8 @@ func parseToken(text []byte, secret *[32]byte, callID []byte) (t token, ok bool)
 		return t, false
 	}
 	flags := b[0]
-	t.callerTag = [2]byte{b[1], b[2]}
-	b = b[3:]
+	t.callerTag = [tagHashLen]byte(b[1:])
+	b = b[1+tagHashLen:]
 	for i, s := range [2]*side{&t.caller, &t.callee} {
 		s.udp = flags&(flagCallerUDP<<i) != 0
 		if s.byFlow = flags&(flagCallerFlow<<i) != 0; !s.byFlow {
@@ -104,26 +111,25 @@ func parseToken(text []byte, secret *[32]byte, callID []byte) (t token, ok bool)
 		addr, _ := netip.AddrFromSlice(b[2 : 2+alen])
 		s.flow.Remote = netip.AddrPortFrom(addr, uint16(b[2+alen])<<8|uint16(b[3+alen]))
 		s.flow.Proto = transport.Proto(b[4+alen])
-		s.localPort(uint16(b[0])<<8 | uint16(b[1]))
+		// The own address follows from the peer's when the message is sent.
+		s.flow.Local = netip.AddrPortFrom(netip.Addr{}, uint16(b[0])<<8|uint16(b[1]))
 		b = b[alen+5:]
 	}
 	return t, len(b) == 0
 }
 
-// localPort keeps the own port of a flow; the address follows from the peer's when the message is sent.
-func (s *side) localPort(port uint16) {
-	s.flow.Local = netip.AddrPortFrom(netip.Addr{}, port)
-}
-
-// tagHash is two bytes of a tag: enough to tell the two ends of one dialog apart.
-func tagHash(tag []byte) [2]byte {
+func tagHash(tag []byte) [tagHashLen]byte {
 	sum := sha256.Sum256(tag)
-	return [2]byte{sum[0], sum[1]}
+	return [tagHashLen]byte(sum[:])
 }
 
-// mac is HMAC-SHA256 (RFC 2104) over Call-ID, a NUL and b, on the stack.
+// macPurpose keeps other MACs made with PrivateKey from being tokens: without it the nonce of any challenge would be one, in
+// a call whose Call-ID is "nonce".
+const macPurpose = "route\x00"
+
+// mac is HMAC-SHA256 (RFC 2104) over the purpose, Call-ID, a NUL and b, on the stack.
 func mac(secret *[32]byte, callID, b []byte) [sha256.Size]byte {
-	var in [64 + longCallID + 1 + 96]byte
+	var in [64 + len(macPurpose) + longCallID + 1 + 96]byte
 	for i := range 64 {
 		in[i] = 0x36
 	}
@@ -134,7 +140,8 @@ func mac(secret *[32]byte, callID, b []byte) [sha256.Size]byte {
 		sum := sha256.Sum256(callID)
 		callID = sum[:]
 	}
-	n := 64 + copy(in[64:], callID) + 1
+	n := 64 + copy(in[64:], macPurpose)
+	n += copy(in[n:], callID) + 1
 	n += copy(in[n:], b)
 	inner := sha256.Sum256(in[:n])
 	var out [64 + sha256.Size]byte

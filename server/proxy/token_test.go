@@ -3,6 +3,7 @@ package proxy
 import (
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/base64"
 	"net/netip"
 	"strings"
 	"testing"
@@ -78,6 +79,7 @@ func TestHMAC(t *testing.T) {
 	for _, n := range []int{0, 1, longCallID, longCallID + 1, 4000} {
 		callID := []byte(strings.Repeat("c", n))
 		h := hmac.New(sha256.New, testSecret[:])
+		h.Write([]byte("route\x00"))
 		if n > longCallID {
 			sum := sha256.Sum256(callID)
 			h.Write(sum[:])
@@ -116,4 +118,16 @@ func FuzzToken(f *testing.F) {
 			t.Errorf("got %+v, want %+v", back, tok)
 		}
 	})
+}
+
+// TestNonceIsNoToken tries what a nonce's MAC covers as a token: 12 bytes behind "nonce" and a NUL, with the same key.
+func TestNonceIsNoToken(t *testing.T) {
+	h := hmac.New(sha256.New, testSecret[:])
+	body := append([]byte{flagCallerUDP}, make([]byte, tagHashLen)...)
+	h.Write([]byte("nonce\x00"))
+	h.Write(body)
+	text := base64.RawURLEncoding.EncodeToString(append(body, h.Sum(nil)[:macLen]...))
+	if _, ok := parseToken([]byte(text), &testSecret, []byte("nonce")); ok {
+		t.Error("the MAC of a nonce makes a token")
+	}
 }
