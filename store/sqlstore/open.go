@@ -128,6 +128,9 @@ func (db *DB) Migrate(ctx context.Context) (applied int, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("migrate: %w", err)
 	}
+	if err := reach(ctx, own); err != nil {
+		return 0, fmt.Errorf("migrate: %w", errors.Join(err, own.Close()))
+	}
 	applied, err = migrations.Up(ctx, own, db.d.migrations)
 	return applied, errors.Join(err, own.Close())
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -66,6 +67,27 @@ func TestFourStartersOneMigrates(t *testing.T) {
 			t.Errorf("got servers %v, %v; want one", servers, err)
 		}
 	})
+}
+
+// Programs that open a new file at once all put it into WAL mode, and SQLite does not make them wait for each other there.
+func TestOpenNewFileAtOnce(t *testing.T) {
+	for round := range 20 {
+		url := "sqlite:" + filepath.Join(t.TempDir(), fmt.Sprint(round))
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				db, err := sqlstore.Open(t.Context(), url)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if err := db.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+	}
 }
 
 func TestUpDownUp(t *testing.T) {

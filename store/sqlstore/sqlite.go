@@ -82,7 +82,7 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 	// The writer first: it makes the file and puts it into WAL mode, which readers cannot.
 	ctx, cancel := deadline(ctx)
 	defer cancel()
-	if err := db.write.PingContext(ctx); err != nil {
+	if err := reach(ctx, db.write); err != nil {
 		return nil, fmt.Errorf("open sqlite:%s: %w", path, errors.Join(err, db.write.Close()))
 	}
 	if err := pollLocks(ctx, db.write); err != nil {
@@ -107,6 +107,22 @@ func (db *DB) openSQLitePool(conns int, pragmas []string, extra string) (*sql.DB
 	pool.SetMaxOpenConns(conns)
 	pool.SetMaxIdleConns(conns)
 	return pool, nil
+}
+
+// reach makes the first connection of a pool. Of programs that put one new file into WAL mode at once each holds what the
+// others need: SQLite tells them that it is busy without waiting, whatever busy_timeout says.
+func reach(ctx context.Context, pool *sql.DB) error {
+	for {
+		err := pool.PingContext(ctx)
+		if !busy(err) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(busyPoll):
+		}
+	}
 }
 
 // pollLocks turns the only connection of a pool from waiting for locks to giving up after busyPoll.
