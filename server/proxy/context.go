@@ -3,6 +3,7 @@ package proxy
 import (
 	"hash/maphash"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -60,13 +61,15 @@ func (p *Proxy) Open() int { return int(p.open.Load()) }
 
 // scratch is what writing one message needs.
 type scratch struct {
-	splice message.Splice
-	buf    []byte // the message
-	via    []byte
-	rr     []byte
-	uri    []byte
-	route  []byte
-	index  message.Message
+	splice  message.Splice
+	buf     []byte // the message
+	via     []byte
+	token   []byte
+	rr      []byte
+	rrBelow []byte
+	uri     []byte
+	route   []byte
+	index   message.Message
 }
 
 // Settings are the administrator's choices for one request.
@@ -98,9 +101,10 @@ type Context struct {
 	loop     uint64
 	breadth  int // Max-Breadth not handed out yet (RFC 5393 5.3.3)
 	started  time.Time
-	byFlow   bool // the caller is reached at his flow, not at his Contact
+	from     transport.Flow // the way the request came
 
 	starting  bool // a group is being started
+	short     bool // the last group is not all out: it waits for breadth
 	cancelled bool // the caller sent CANCEL
 	stopped   bool // no new branches: a 2xx, a 6xx or CANCEL came
 	answered  bool // a final response went upstream
@@ -122,10 +126,11 @@ func (p *Proxy) Forward(s *transaction.Shard, m *message.Message, from transport
 	c.targets = append(c.targets[:0], ts...)
 	c.redirect = append(c.redirect[:0], redirect...)
 	c.next, c.n, c.trying, c.live, c.breadth = 0, 0, 0, 0, breadthOf(m)
-	c.starting, c.cancelled, c.stopped, c.answered = false, false, false, false
+	c.starting, c.short, c.cancelled, c.stopped, c.answered = false, false, false, false, false
 	c.loop = p.loopHash(m)
 	c.started = s.Now()
-	c.byFlow = behindNAT(m, from)
+	c.from = from
+	c.from.Local = p.listener(from)
 	if c.group.Fire == nil {
 		c.group.Fire = c.groupTimeout
 	}
@@ -139,6 +144,17 @@ func (p *Proxy) Forward(s *transaction.Shard, m *message.Message, from transport
 	c.startGroup(s)
 	c.settle(s)
 	return true
+}
+
+// listener returns the own address and port by which the far end of flow reaches us: a connection that we opened has a port
+// that nobody listens on.
+func (p *Proxy) listener(flow transport.Flow) netip.AddrPort {
+	if flow.Proto.Reliable() && !p.net.Own(flow.Local) {
+		if src, ok := p.net.Source(flow.Proto, flow.Remote.Addr()); ok {
+			return src
+		}
+	}
+	return flow.Local
 }
 
 // invite tells whether this is a call being set up: only INVITE has Timer C, CANCEL and a waiting time per group.

@@ -3,6 +3,8 @@
 //	validate.go   16.3  is the request fit to be forwarded
 //	route.go      16.4  route information preprocessing; token.go says which routes are ours
 //	forward.go    16.6  one copy for one target; branch.go is the copy's fate
+//	recordroute.go      its step 4: Record-Route, and whom a token names
+//	nexthop.go          its step 7: address, port and transport; what is refused
 //	fork.go       16.6  which targets when: groups of q, Max-Breadth (RFC 5393 5)
 //	response.go   16.7  responses; best.go chooses among them
 //	timerc.go     16.8  Timer C

@@ -1,22 +1,48 @@
 package proxy
 
 import (
+	"strconv"
+
 	"sipd/server/message"
 	"sipd/server/transaction"
 )
 
-// defaultBreadth is Max-Breadth when the request has none (RFC 5393 5.3.3.1).
+// defaultBreadth is Max-Breadth when the request has none, and the most that is taken over from one (RFC 5393 5.3.3).
 const defaultBreadth = 60
 
+// breadthOf returns the incoming Max-Breadth, at least 1: Validate has refused 0.
 func breadthOf(m *message.Message) int {
 	if n, ok := m.Seconds(message.MaxBreadth); ok {
-		return min(n, defaultBreadth)
+		return max(1, min(n, defaultBreadth))
 	}
 	return defaultBreadth
 }
 
-// startGroup starts the next group of targets (BEHAVIOUR E2 and I). A group wider than the breadth left goes out in parts
-// (RFC 5393 5.3.3.2: the sum of what is handed out never exceeds what came in). It reports whether any branch was started.
+// setBreadth writes share as the only Max-Breadth of a copy of req (RFC 5393 5.3.3).
+func setBreadth(sp *message.Splice, req *message.Message, share int) {
+	value := breadthText[min(share, defaultBreadth)]
+	h, ok := req.First(message.MaxBreadth)
+	if !ok {
+		sp.AddHeader("Max-Breadth", value)
+		return
+	}
+	sp.SetValue(h, value)
+	for h, ok = req.After(h); ok; h, ok = req.After(h) {
+		sp.Remove(h)
+	}
+}
+
+// breadthText holds all values so that writing one allocates nothing.
+var breadthText = func() (t [defaultBreadth + 1][]byte) {
+	for i := range t {
+		t[i] = strconv.AppendInt(nil, int64(i), 10)
+	}
+	return t
+}()
+
+// startGroup starts the next group of targets (BEHAVIOUR E2 and I). The sum of the breadth that is handed out never exceeds
+// what came in (RFC 5393 5.3.3): a group wider than what is left goes out in parts, the next one when a branch ends
+// (5.3.3.1). It reports whether any branch was started.
 func (c *Context) startGroup(s *transaction.Shard) bool {
 	started := false
 	c.starting = true // A target that fails at once must not end the search before its group is out.
@@ -26,9 +52,10 @@ func (c *Context) startGroup(s *transaction.Shard) bool {
 		for i := c.next; i < len(c.targets) && c.targets[i].Group == group; i++ {
 			width++
 		}
+		c.short = width > c.breadth
 		width = min(width, c.breadth)
 		if width == 0 {
-			break // Every unit is in use: the next branch to end makes room.
+			break
 		}
 		share := max(1, c.breadth/(len(c.targets)-c.next)) // Later groups need some too.
 		for range width {
@@ -65,12 +92,13 @@ func (c *Context) groupTimeout(s *transaction.Shard) {
 	c.settle(s)
 }
 
-// settle goes on when no branch is left that may answer: to the next group at once, else with the best response upstream.
+// settle goes on after a branch has ended: with what waits for its breadth, when no branch is left that may answer with the
+// next group at once, else with the best response upstream.
 func (c *Context) settle(s *transaction.Shard) {
 	if c.starting {
 		return
 	}
-	for c.trying == 0 && !c.stopped && c.next < len(c.targets) {
+	for (c.trying == 0 || c.short && c.breadth > 0) && !c.stopped && c.next < len(c.targets) {
 		s.Disarm(&c.group)
 		if c.startGroup(s) {
 			return

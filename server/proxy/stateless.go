@@ -9,7 +9,7 @@ import (
 // ForwardAck forwards the ACK to a 2xx (RFC 3261 16.11, 17.1.1.3): it has no transaction, is never answered, and goes by
 // Route and Request-URI. One that cannot be sent anywhere is dropped. realm is as in Settings.
 func (p *Proxy) ForwardAck(s *transaction.Shard, m *message.Message, r *Route, realm string) bool {
-	flow, _, ok := p.nextHop(r, target.Target{})
+	flow, _, ok := p.nextHop(r, target.Target{}, m.Source.Addr())
 	if !ok {
 		return false
 	}
@@ -22,6 +22,7 @@ func (p *Proxy) ForwardAck(s *transaction.Shard, m *message.Message, r *Route, r
 	} else {
 		sp.SetMaxForwards(70)
 	}
+	setBreadth(sp, m, breadthOf(m))
 	stripCredentials(sp, m, realm)
 	r.apply(x)
 	// 16.11: the branch is a function of the request, so that a retransmission looks like one.

@@ -20,7 +20,7 @@ func (p *Proxy) Validate(m *message.Message) (unsupported []byte, err error) {
 		return nil, &sipstatus.Error{Code: 483}
 	}
 	// RFC 5393 5.3.3: no breadth left, nobody may be asked.
-	if n, ok := m.Seconds(message.MaxBreadth); ok && n == 0 && m.Method() != message.ACK {
+	if n, ok := m.Seconds(message.MaxBreadth); ok && n == 0 {
 		return nil, &sipstatus.Error{Code: 440}
 	}
 	// Step 4: loop.

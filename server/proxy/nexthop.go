@@ -1,0 +1,98 @@
+package proxy
+
+import (
+	"net/netip"
+
+	"sipd/server/target"
+	"sipd/server/transport"
+	"sipd/sipaddr"
+)
+
+// nextHop finds where a copy goes (16.6 step 7): the binding's flow, its numeric path or Contact; in a dialog the flow of
+// the token, the next Route or the Request-URI. alt is a second way, to try when the first fails. src is who asks.
+func (p *Proxy) nextHop(r *Route, t target.Target, src netip.Addr) (flow, alt transport.Flow, ok bool) {
+	if b := t.Binding; b != nil {
+		flow = transport.Flow{Proto: transport.Proto(b.NextProto), Remote: b.Next}
+		if b.ByFlow {
+			if alt = flow; b.Next == b.Source || !alt.Remote.IsValid() || !p.setSource(&alt) {
+				alt = transport.Flow{}
+			}
+			flow = transport.Flow{Proto: transport.Proto(b.Proto), Conn: transport.ConnID(b.Conn), Local: b.Local, Remote: b.Source}
+		}
+		return flow, alt, flow.Remote.IsValid() && p.setSource(&flow)
+	}
+	uri := &r.URI
+	if r.More {
+		uri = &r.next.URI
+	}
+	flow, ok = numericHop(uri)
+	ok = ok && p.allowed(flow.Remote, src) && p.setSource(&flow)
+	if !r.InDialog || !r.to.byFlow || r.More {
+		return flow, alt, ok
+	}
+	if ok && flow.Remote != r.to.flow.Remote {
+		alt = flow
+	}
+	flow = r.to.flow
+	return flow, alt, p.setSource(&flow)
+}
+
+// setSource fills in the own address and port a message to flow leaves from. What a binding or token remembers stands.
+func (p *Proxy) setSource(flow *transport.Flow) bool {
+	if flow.Local.Addr().IsValid() {
+		return true
+	}
+	src, ok := p.net.Source(flow.Proto, flow.Remote.Addr())
+	if port := flow.Local.Port(); port != 0 && ok {
+		src = netip.AddrPortFrom(src.Addr(), port)
+	}
+	flow.Local = src
+	return ok
+}
+
+// numericHop reads host, port and transport of a URI whose host is an address (RFC 3263 4.1 and 4.2 without DNS).
+func numericHop(u *sipaddr.URI) (flow transport.Flow, ok bool) {
+	if u.Scheme != sipaddr.SIP {
+		return flow, false
+	}
+	addr, ok := u.Addr()
+	if maddr, has := u.Param("maddr"); has {
+		addr, ok = sipaddr.ParseIP(maddr)
+	}
+	if !ok {
+		return flow, false
+	}
+	if name, has := u.Param("transport"); has {
+		if flow.Proto, ok = transport.ParseProto(name); !ok || flow.Proto > transport.TCP {
+			return flow, false
+		}
+	}
+	port := u.Port
+	if port == 0 {
+		port = 5060
+	}
+	flow.Remote = netip.AddrPortFrom(addr, port)
+	return flow, true
+}
+
+var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
+
+// allowed refuses next hops that no URI may send a request of src to: multicast, broadcast, unspecified, our own listeners,
+// and what is out of src's own reach (BEHAVIOUR J).
+func (p *Proxy) allowed(to netip.AddrPort, src netip.Addr) bool {
+	a := to.Addr().Unmap()
+	return !a.IsMulticast() && !a.IsUnspecified() && a != broadcast && !p.net.Own(to) && inReach(a, src)
+}
+
+// inReach tells whether src could send to a itself, as far as scopes go: this machine's loopback is for those on it, a link for
+// its neighbours. Otherwise a party of one call could make us speak to whatever listens here.
+func inReach(a, src netip.Addr) bool {
+	a, src = a.Unmap(), src.Unmap()
+	switch {
+	case a.IsLoopback():
+		return src.IsLoopback()
+	case a.IsLinkLocalUnicast():
+		return src.IsLinkLocalUnicast() || src.IsLoopback()
+	}
+	return true
+}

@@ -1,0 +1,137 @@
+package proxy
+
+import (
+	"context"
+	"net/netip"
+	"testing"
+
+	"sipd/location"
+	"sipd/server/target"
+	"sipd/server/transport"
+	"sipd/sipaddr"
+)
+
+// ownNet is a network that listens at 10.0.0.100:5060 and 127.0.0.1:5060.
+type ownNet struct{}
+
+func (ownNet) Run(context.Context, transport.Receiver) error { return nil }
+
+func (ownNet) NewOut() *transport.Out {
+	return transport.NewOut(func(*transport.Out, []transport.Packet) {})
+}
+
+func (ownNet) Source(_ transport.Proto, remote netip.Addr) (netip.AddrPort, bool) {
+	switch {
+	case remote.IsLoopback():
+		return netip.MustParseAddrPort("127.0.0.1:5060"), true
+	case remote.Is4():
+		return netip.MustParseAddrPort("10.0.0.100:5060"), true
+	}
+	return netip.AddrPort{}, false
+}
+
+func (ownNet) Own(a netip.AddrPort) bool {
+	return a == netip.MustParseAddrPort("127.0.0.1:5060") || a == netip.MustParseAddrPort("10.0.0.100:5060")
+}
+
+// TestNextHopByURI sends a request inside a dialog to URIs that a party of the call may have written (BEHAVIOUR J).
+func TestNextHopByURI(t *testing.T) {
+	p := New(Config{Net: ownNet{}})
+	for _, tt := range []struct{ name, uri, src, want string }{
+		{"an address", "sip:bob@10.0.0.11", "10.0.0.1", "UDP 10.0.0.11:5060 from 10.0.0.100:5060"},
+		{"port and transport", "sip:bob@10.0.0.11:5070;transport=tcp", "10.0.0.1", "TCP 10.0.0.11:5070 from 10.0.0.100:5060"},
+		{"maddr", "sip:bob@example.org:5070;maddr=10.0.0.12", "10.0.0.1", "UDP 10.0.0.12:5070 from 10.0.0.100:5060"},
+		{"maddr before an address", "sip:bob@10.0.0.11;maddr=10.0.0.12", "10.0.0.1", "UDP 10.0.0.12:5060 from 10.0.0.100:5060"},
+		{"a name", "sip:bob@example.net", "10.0.0.1", ""},
+		{"a transport without listener", "sip:bob@10.0.0.11;transport=tls", "10.0.0.1", ""},
+		{"sips", "sips:bob@10.0.0.11", "10.0.0.1", ""},
+		{"an address family without listener", "sip:bob@[2001:db8::1]", "10.0.0.1", ""},
+		{"ourselves", "sip:bob@10.0.0.100", "10.0.0.1", ""},
+		{"ourselves by maddr", "sip:bob@10.0.0.11;maddr=10.0.0.100", "10.0.0.1", ""},
+		{"a phone on this machine", "sip:bob@10.0.0.100:5070", "10.0.0.1", "UDP 10.0.0.100:5070 from 10.0.0.100:5060"},
+		{"multicast", "sip:bob@224.0.1.75", "10.0.0.1", ""},
+		{"broadcast", "sip:bob@255.255.255.255", "10.0.0.1", ""},
+		{"unspecified", "sip:bob@0.0.0.0", "10.0.0.1", ""},
+		{"loopback for a stranger", "sip:bob@127.0.0.1:6379;transport=tcp", "10.0.0.1", ""},
+		{"loopback in IPv6 spelling", "sip:bob@[::ffff:127.0.0.1]:6379", "10.0.0.1", ""},
+		{"loopback by maddr", "sip:bob@10.0.0.11:6379;maddr=127.0.0.1", "10.0.0.1", ""},
+		{"loopback from loopback", "sip:bob@127.0.0.1:5070", "127.0.0.1", "UDP 127.0.0.1:5070 from 127.0.0.1:5060"},
+		{"link-local for a stranger", "sip:bob@169.254.1.1", "10.0.0.1", ""},
+		{"link-local from the link", "sip:bob@169.254.1.1", "169.254.1.2", "UDP 169.254.1.1:5060 from 10.0.0.100:5060"},
+		{"loopback from the link", "sip:bob@127.0.0.1:6379", "169.254.1.2", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := Route{URI: parse(t, tt.uri), InDialog: true}
+			flow, alt, ok := p.nextHop(&r, target.Target{}, netip.MustParseAddr(tt.src))
+			if got := describe(flow, ok); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+			if alt.Remote.IsValid() {
+				t.Errorf("got the second way %v, want none", alt)
+			}
+		})
+	}
+}
+
+// TestNextHopByFlow sends to an end whose flow the token or the binding knows, with its Contact as second way where it is one.
+func TestNextHopByFlow(t *testing.T) {
+	p := New(Config{Net: ownNet{}})
+	nat := netip.MustParseAddrPort("198.51.100.9:33000")
+	for _, tt := range []struct{ name, uri, want, alt string }{
+		{"another Contact", "sip:bob@10.0.0.11", "TCP 198.51.100.9:33000 from 10.0.0.100:5060", "UDP 10.0.0.11:5060 from 10.0.0.100:5060"},
+		{"the same Contact", "sip:bob@198.51.100.9:33000", "TCP 198.51.100.9:33000 from 10.0.0.100:5060", ""},
+		{"Contact with a name", "sip:bob@phone.invalid", "TCP 198.51.100.9:33000 from 10.0.0.100:5060", ""},
+		{"Contact out of reach", "sip:bob@127.0.0.1:6379", "TCP 198.51.100.9:33000 from 10.0.0.100:5060", ""},
+		{"Contact of a family without listener", "sip:bob@[2001:db8::1]", "TCP 198.51.100.9:33000 from 10.0.0.100:5060", ""},
+	} {
+		t.Run("token: "+tt.name, func(t *testing.T) {
+			r := Route{URI: parse(t, tt.uri), InDialog: true, to: side{byFlow: true, flow: transport.Flow{Proto: transport.TCP, Remote: nat}}}
+			flow, alt, ok := p.nextHop(&r, target.Target{}, netip.MustParseAddr("10.0.0.1"))
+			if got := describe(flow, ok); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+			if got := describe(alt, alt.Remote.IsValid()); got != tt.alt {
+				t.Errorf("got the second way %q, want %q", got, tt.alt)
+			}
+		})
+	}
+	own := netip.MustParseAddrPort("10.0.0.100:5062")
+	next := netip.MustParseAddrPort("10.0.0.11:5060")
+	for _, tt := range []struct {
+		name      string
+		b         location.Binding
+		want, alt string
+	}{
+		{"Contact", location.Binding{Next: next}, "UDP 10.0.0.11:5060 from 10.0.0.100:5060", ""},
+		{"flow", location.Binding{ByFlow: true, Source: nat, Local: own, Next: next},
+			"UDP 198.51.100.9:33000 from 10.0.0.100:5062", "UDP 10.0.0.11:5060 from 10.0.0.100:5060"},
+		{"flow, and a name as Contact", location.Binding{ByFlow: true, Source: nat, Local: own}, "UDP 198.51.100.9:33000 from 10.0.0.100:5062", ""},
+		{"nothing", location.Binding{}, "", ""},
+	} {
+		t.Run("binding: "+tt.name, func(t *testing.T) {
+			flow, alt, ok := p.nextHop(&Route{}, target.Target{Binding: &tt.b}, netip.MustParseAddr("10.0.0.1"))
+			if got := describe(flow, ok); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+			if got := describe(alt, alt.Remote.IsValid()); got != tt.alt {
+				t.Errorf("got the second way %q, want %q", got, tt.alt)
+			}
+		})
+	}
+}
+
+func parse(t *testing.T, uri string) sipaddr.URI {
+	t.Helper()
+	u, err := sipaddr.Parse([]byte(uri))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+func describe(f transport.Flow, ok bool) string {
+	if !ok {
+		return ""
+	}
+	return f.Proto.String() + " " + f.Remote.String() + " from " + f.Local.String()
+}

@@ -1,0 +1,78 @@
+package proxy
+
+import (
+	"sipd/server/message"
+	"sipd/server/transport"
+)
+
+// makesDialog tells for which methods we record the route: those that set up a dialog or refresh its target (16.6 step
+// 4), and unknown ones, which might.
+func makesDialog(m message.Method) bool {
+	switch m {
+	case message.INVITE, message.SUBSCRIBE, message.REFER, message.NOTIFY, message.UPDATE, message.Unknown:
+		return true
+	}
+	return false
+}
+
+// recordRoute puts us into the route of the dialog, with a token. When the request leaves by another transport or from another
+// address than it came to, each side gets a value that it can reach (RFC 5658 5): the lower one is the caller's, who reads
+// them from below.
+func (c *Context) recordRoute(x *scratch, b *branch, flow transport.Flow) {
+	t := c.token(b, flow)
+	x.token = t.append(x.token[:0], c.set.Secret, c.tx.Request.CallID())
+	if !c.p.sameSide(c.from, flow) {
+		x.rrBelow = c.p.appendRecordRoute(x.rrBelow[:0], x.token, c.from)
+		x.splice.PushRecordRoute(x.rrBelow)
+	}
+	x.rr = c.p.appendRecordRoute(x.rr[:0], x.token, flow)
+	x.splice.PushRecordRoute(x.rr)
+}
+
+// token says who the two ends of the dialog are that a request to b over flow begins or goes on with.
+func (c *Context) token(b *branch, flow transport.Flow) token {
+	t := token{callerTag: tagHash(c.tx.Request.FromTag())}
+	if c.route.InDialog { // A target refresh: its sender is this token's caller.
+		t.caller, t.callee = c.route.from, c.route.to
+		return t
+	}
+	caller, callee := c.from.Remote.Addr(), flow.Remote.Addr()
+	t.caller = side{udp: c.from.Proto == transport.UDP, flow: c.from}
+	t.caller.byFlow = !inReach(caller, callee) || behindNAT(c.tx.Request, c.from)
+	t.callee = side{udp: flow.Proto == transport.UDP, flow: flow}
+	t.callee.byFlow = !inReach(callee, caller) || b.target.Binding != nil && b.target.Binding.ByFlow
+	return t
+}
+
+// behindNAT tells whether the sender must be reached at the flow his request came by: over a connection, or over UDP with a
+// numeric Contact that is not where the request came from (BEHAVIOUR J).
+func behindNAT(m *message.Message, from transport.Flow) bool {
+	if from.Proto.Reliable() {
+		return true
+	}
+	text := m.Value(message.Contact)
+	if text == nil {
+		return false
+	}
+	a, err := message.ParseAddress(text)
+	if err != nil {
+		return false
+	}
+	addr, ok := a.URI.Addr()
+	return ok && addr.Unmap() != from.Remote.Addr().Unmap()
+}
+
+// sameSide tells whether the far ends of two flows reach us by the same URI.
+func (p *Proxy) sameSide(a, b transport.Flow) bool {
+	return a.Proto == b.Proto && (a.Local == b.Local || len(p.name) > 0 && a.Local.Port() == b.Local.Port())
+}
+
+// appendRecordRoute writes our Record-Route value for the side at the end of flow.
+func (p *Proxy) appendRecordRoute(dst, token []byte, flow transport.Flow) []byte {
+	dst = append(append(append(dst, "<sip:"...), token...), '@')
+	dst = p.appendHost(dst, flow)
+	if flow.Proto != transport.UDP {
+		dst = append(append(dst, ";transport="...), flow.Proto.Param()...)
+	}
+	return append(dst, ";lr>"...)
+}
