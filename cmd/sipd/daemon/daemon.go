@@ -229,7 +229,9 @@ func hasIPv6() bool {
 // serve runs the parts until ctx ends or one of them fails.
 func (d *daemon) serve(ctx context.Context) error {
 	d.started = true
-	tuneGC(d.log)
+	if os.Getenv("GOGC") == "" {
+		tuneGC()
+	}
 	g := newGroup()
 	g.start(ctx, "server", d.server.Run)
 	g.start(ctx, "location", d.location.Run)

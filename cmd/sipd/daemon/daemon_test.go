@@ -13,7 +13,7 @@ func TestGCPercent(t *testing.T) {
 	for _, c := range []struct {
 		live uint64
 		want int
-	}{{0, 400}, {1 << 20, 400}, {128 << 20, 400}, {256 << 20, 200}, {350 << 20, 146}, {512 << 20, 100}, {4 << 30, 100}} {
+	}{{0, 12800}, {1 << 20, 12800}, {16 << 20, 800}, {32 << 20, 400}, {128 << 20, 400}, {256 << 20, 200}, {350 << 20, 146}, {512 << 20, 100}, {4 << 30, 100}} {
 		if got := gcPercent(c.live); got != c.want {
 			t.Errorf("gcPercent(%d): got %d, want %d", c.live, got, c.want)
 		}

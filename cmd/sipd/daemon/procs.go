@@ -17,15 +17,17 @@ const (
 	procsCalm   = time.Second // after this long
 )
 
-// followLoad adjusts GOMAXPROCS until ctx ends. What the user set is left alone.
+// followLoad adjusts GOMAXPROCS and the collector's pace until ctx ends. What the operator set in the environment
+// (GOMAXPROCS, GOGC) is left alone.
 func followLoad(ctx context.Context) error {
 	all := runtime.GOMAXPROCS(0)
-	if os.Getenv("GOMAXPROCS") != "" || all == 1 {
-		<-ctx.Done()
-		return ctx.Err()
+	threads := os.Getenv("GOMAXPROCS") == "" && all > 1
+	if threads {
+		defer runtime.GOMAXPROCS(all)
 	}
-	defer runtime.GOMAXPROCS(all)
+	collector := os.Getenv("GOGC") == ""
 	g := governor{all: all, procs: all}
+	var c collection
 	tick := time.NewTicker(procsSample)
 	defer tick.Stop()
 	last, used := time.Now(), cpuTime()
@@ -36,8 +38,11 @@ func followLoad(ctx context.Context) error {
 		case <-tick.C:
 		}
 		now, cpu := time.Now(), cpuTime()
-		if procs := g.next(float64(cpu-used)/float64(now.Sub(last)), now); procs != runtime.GOMAXPROCS(0) {
+		if procs := g.next(float64(cpu-used)/float64(now.Sub(last)), now); threads && procs != runtime.GOMAXPROCS(0) {
 			runtime.GOMAXPROCS(procs)
+		}
+		if collector {
+			c.pace()
 		}
 		last, used = now, cpu
 	}

@@ -3,9 +3,6 @@ package daemon
 import (
 	"context"
 	"log/slog"
-	"os"
-	"runtime"
-	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -80,34 +77,4 @@ func (d *daemon) readiness() readiness {
 
 func staleReason(s cache.Status) string {
 	return "the tables in memory are of " + s.Current.UTC().Format(time.RFC3339) + ": " + s.Err.Error()
-}
-
-// A call leaves a few kilobytes of garbage beside tables that hardly change. Collecting when the heap has doubled, as Go
-// does by itself, means to scan all tables for that; up to gcSlack of garbage the collector may wait instead. Four times
-// the tables is the most that is worth it: beyond, collections are rare already.
-const (
-	gcMax   = 400
-	gcSlack = 512 << 20
-)
-
-// tuneGC sets the pace of the collector unless the operator has (GOGC). GOMEMLIMIT stays in force: near it the runtime
-// collects more often whatever the pace.
-func tuneGC(log *slog.Logger) {
-	if os.Getenv("GOGC") != "" {
-		return
-	}
-	runtime.GC() // loading left garbage that must not count as tables
-	var mem runtime.MemStats
-	runtime.ReadMemStats(&mem)
-	percent := gcPercent(mem.HeapAlloc)
-	debug.SetGCPercent(percent)
-	log.Debug("collector set", "percent", percent, "tables_bytes", mem.HeapAlloc)
-}
-
-// gcPercent is the pace for tables of live bytes: at most gcMax, at most gcSlack of garbage, and never less than Go's own 100.
-func gcPercent(live uint64) int {
-	if live == 0 {
-		return gcMax
-	}
-	return int(min(gcMax, max(100, gcSlack*100/live)))
 }
