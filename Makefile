@@ -23,7 +23,7 @@ build:
 
 run: build
 	@if [ -z "$$(ls -A $(DATA) 2>/dev/null)" ]; then bin/sipd quickstart --data $(DATA) alice bob; else cat $(DATA)/quickstart.txt; fi
-	exec bin/sipd run -D sqlite:$(DATA)/sipd.db
+	@exec bin/sipd run -D sqlite:$(DATA)/sipd.db
 
 check:
 	@bad=$$(gofmt -l .); if [ -n "$$bad" ]; then echo "not gofmt-ed:"; echo "$$bad"; exit 1; fi

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -27,7 +28,7 @@ func main() {
 	context.AfterFunc(ctx, stop)     // a second signal ends the process at once
 	other := make(chan os.Signal, 1) // a second HUP while one is pending adds nothing
 	signal.Notify(other, syscall.SIGHUP, syscall.SIGUSR2)
-	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, env: os.Getenv, signals: other}
+	a := &app{name: os.Args[0], stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, env: os.Getenv, signals: other}
 	code := a.execute(ctx, os.Args[1:])
 	stop()
 	os.Exit(code)
@@ -35,6 +36,7 @@ func main() {
 
 // app is one call of the program: what it reads and writes, and what its flags say.
 type app struct {
+	name           string // what it was called by, "" for sipd
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	env            func(string) string
@@ -47,6 +49,14 @@ type app struct {
 	serve                        serveFlags
 
 	acting bool // a command has begun: its errors are no longer about usage
+}
+
+// program is what to type to call this program again.
+func (a *app) program() string {
+	if strings.ContainsRune(a.name, os.PathSeparator) {
+		return a.name
+	}
+	return "sipd"
 }
 
 // usageError makes an error end with status 2.

@@ -95,7 +95,7 @@ func (a *app) quickstart(ctx context.Context, dir, domain string, names []string
 	if err := a.fill(ctx, &q, addresses, names); err != nil {
 		return err
 	}
-	text := q.text(note)
+	text := q.text(a.program(), note)
 	if err := os.WriteFile(filepath.Join(dir, quickstartText), []byte(text), 0o600); err != nil {
 		return err
 	}
@@ -215,10 +215,10 @@ func bracket(host string) string {
 	return host
 }
 
-// text is what a person types into a phone.
-func (q *quickstartView) text(note string) string {
+// text is what a person types into a phone, and next into a shell; program is what the command was called by.
+func (q *quickstartView) text(program, note string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Start the server:  sipd run -D %s\n%s\nType into a phone (other names of the fields in brackets):\n", q.Database, note)
+	fmt.Fprintf(&b, "%sType into a phone (other names of the fields in brackets):\n", note)
 	for _, acc := range q.Accounts {
 		fmt.Fprintf(&b, "\n  username [user, login, auth name]   %s\n  password                            %s\n"+
 			"  domain [server, registrar, proxy]   %s\n  transport                           UDP or TCP, port 5060\n  others call it                      sip:%s\n",
@@ -227,6 +227,6 @@ func (q *quickstartView) text(note string) string {
 			fmt.Fprintf(&b, "  outbound proxy                      %s, unless DNS knows %s\n", q.Server, q.Domain)
 		}
 	}
-	b.WriteString("\nsipd user add NAME@" + bracket(q.Domain) + " -D " + q.Database + " adds another user.\n")
+	fmt.Fprintf(&b, "\nThe server:   %s run -D %s\nAnother user: %[1]s user add NAME@%[3]s -D %[2]s\n", program, q.Database, bracket(q.Domain))
 	return b.String()
 }

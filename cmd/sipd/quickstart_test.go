@@ -22,6 +22,9 @@ func TestQuickstart(t *testing.T) {
 	if string(text) != out {
 		t.Errorf("got %q in the file, want what was printed, %q", text, out)
 	}
+	if want := "sipd run -D sqlite:" + filepath.Join(dir, quickstartDB) + "\n"; !strings.Contains(out, want) {
+		t.Errorf("got %q, want %q in it", out, want)
+	}
 	info, err := os.Stat(filepath.Join(dir, quickstartText))
 	if err != nil {
 		t.Fatal(err)
