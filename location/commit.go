@@ -13,7 +13,7 @@ import (
 
 // How the committer works.
 const (
-	batchRows     = 256              // rows a commit: SCHEMA, measured; a longer transaction delays everybody's 200
+	batchRows     = 256              // rows a commit (docs/performance.md); a longer transaction delays everybody's 200
 	commitTimeout = 10 * time.Second // a commit that takes longer has an unknown outcome; a client waits 32 s (Timer F)
 	readTimeout   = 2 * time.Second  // of reading one AOR again, and of a probe
 	probeEvery    = time.Second      // while the database is away

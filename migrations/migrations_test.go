@@ -3,6 +3,7 @@ package migrations
 import (
 	"io/fs"
 	"maps"
+	"os"
 	"path"
 	"regexp"
 	"slices"
@@ -68,5 +69,28 @@ func TestRequestlogIsTheClassics(t *testing.T) {
 		if got := columns["requestlog"]; len(got) < len(want) || !slices.Equal(got[:len(want)], want) {
 			t.Errorf("%s: got %v, want it to begin with %v", d, got, want)
 		}
+	}
+}
+
+// docs/schema.md has every table with its columns, in their order, and no other.
+func TestTablesAreDocumented(t *testing.T) {
+	page, err := os.ReadFile("../docs/schema.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := map[string]string{}
+	for _, m := range regexp.MustCompile(`(?m)^\| (\w+) \| ([\w, ]+) \|`).FindAllStringSubmatch(string(page), -1) {
+		documented[m[1]] = m[2]
+	}
+	delete(documented, "table") // the head
+	_, columns := tables(t, SQLite)
+	for name, want := range columns {
+		if got := documented[name]; got != strings.Join(want, ", ") {
+			t.Errorf("docs/schema.md, table %s: got columns %q, want %q", name, got, strings.Join(want, ", "))
+		}
+		delete(documented, name)
+	}
+	for name := range documented {
+		t.Errorf("docs/schema.md has the table %s, which no migration makes", name)
 	}
 }

@@ -1,4 +1,4 @@
--- The tables of a session: who there is, where he is, and what was asked. SCHEMA of the project has the rules.
+-- The tables of a session: who there is, where he is, and what was asked. docs/schema.md has what to know.
 
 -- +goose Up
 CREATE TABLE servers (

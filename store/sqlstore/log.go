@@ -20,7 +20,7 @@ type appendLog interface {
 const (
 	// sqliteLogRows is how many rows a transaction on SQLite has: it holds the one writer, and registrations wait for it.
 	sqliteLogRows = 100
-	// copyRows is from how many rows on COPY is worth its staging table (SCHEMA: measured).
+	// copyRows is from how many rows on COPY is worth its staging table (measured).
 	copyRows = 1000
 )
 

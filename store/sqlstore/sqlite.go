@@ -29,7 +29,7 @@ const (
 	// busyPoll is how long SQLite itself waits on the connections that write. Its pauses grow to 100 ms, and a server that
 	// commits without a break would starve a command for seconds: begin asks again and again instead, every few ms.
 	busyPoll = 10 * time.Millisecond
-	// watchEvery is how often Watch looks: SCHEMA, 5 us each.
+	// watchEvery is how often Watch looks; a look costs 5 us.
 	watchEvery = 200 * time.Millisecond
 	// sqliteTime compares as text: always UTC, always milliseconds.
 	sqliteTime = "2006-01-02T15:04:05.000Z"
