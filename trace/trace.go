@@ -19,7 +19,11 @@ const (
 
 // String returns the verdict as people read it.
 func (v Verdict) String() string {
-	return [...]string{"match", "no match", "accept", "deny", "skip"}[v]
+	names := [...]string{"match", "no match", "accept", "deny", "skip"}
+	if int(v) >= len(names) {
+		return "unknown"
+	}
+	return names[v]
 }
 
 // Step is one reason.
