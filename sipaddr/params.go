@@ -20,6 +20,16 @@ func (u *URI) HasParam(name string) bool {
 	return ok
 }
 
+// Maddr returns the maddr parameter, an IPv6 address without its brackets: where requests to the URI go, whatever its host
+// says (RFC 3261 19.1.1).
+func (u *URI) Maddr() (host []byte, ok bool) {
+	host, ok = u.Param("maddr")
+	if n := len(host); n > 2 && host[0] == '[' && host[n-1] == ']' {
+		host = host[1 : n-1]
+	}
+	return host, ok
+}
+
 // nextParam cuts the first parameter off p, which starts with ';'.
 func nextParam(p []byte) (name, value, rest []byte) {
 	p = p[1:]

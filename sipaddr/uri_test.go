@@ -145,6 +145,21 @@ func TestParam(t *testing.T) {
 	}
 }
 
+func TestMaddr(t *testing.T) {
+	for _, tt := range []struct {
+		uri, want string
+		ok        bool
+	}{
+		{"sip:a@h", "", false}, {"sip:a@h;maddr=10.0.0.1;lr", "10.0.0.1", true}, {"sip:a@h;MADDR=p.example", "p.example", true},
+		{"sip:a@h;maddr=[2001:db8::1]", "2001:db8::1", true}, {"sip:a@h;maddr", "", true}, {"sip:a@h;maddr=[]", "[]", true},
+	} {
+		u := parse(t, tt.uri)
+		if got, ok := u.Maddr(); string(got) != tt.want || ok != tt.ok {
+			t.Errorf("%s: got %q %v, want %q %v", tt.uri, got, ok, tt.want, tt.ok)
+		}
+	}
+}
+
 func TestAddr(t *testing.T) {
 	tests := []struct{ host, want string }{
 		{"192.0.2.1", "192.0.2.1"}, {"0.0.0.0", "0.0.0.0"}, {"255.255.255.255", "255.255.255.255"},
