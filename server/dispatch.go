@@ -3,9 +3,10 @@ package server
 import (
 	"errors"
 	"net/netip"
+	"slices"
 
+	"sipd/config"
 	"sipd/server/message"
-	"sipd/server/proxy"
 	"sipd/server/sipstatus"
 	"sipd/server/target"
 	"sipd/server/transaction"
@@ -20,18 +21,17 @@ func (s *Server) request(sh *transaction.Shard, x *scratch) {
 	case x.msg.Method() == message.ACK:
 		s.ack(sh, x)
 	case x.msg.Method() == message.CANCEL:
-		s.reject(sh, x, 481, nil) // BEHAVIOUR J: its INVITE is not here.
-	case s.refusedByDrain(sh, x):
-	case s.foreignScheme(sh, x): // 8.2.2.1, 16.3 step 2.
-	case x.msg.Method() == message.REGISTER && s.own(x):
+		s.stateless(x, 481, nil) // BEHAVIOUR J: its INVITE is not here.
+	case s.refusedByDrain(x):
+	case x.msg.Method() == message.REGISTER && x.local():
 		s.register(sh, x) // 10.3
 	case s.toServer(x):
-		s.options(sh, x) // 11.2
-	case !s.validate(sh, x): // 16.3
-	case x.route.InDialog && !s.own(x):
+		s.options(x) // 11.2
+	case !s.validate(x): // 16.3
+	case x.route.InDialog && !x.local():
 		s.forward(sh, x, onward, nil) // By Route and Request-URI, never challenged.
 	case x.route.More && !x.route.InDialog:
-		s.reject(sh, x, 403, nil) // A stranger's Route to somewhere else: we are nobody's relay.
+		s.stateless(x, 403, nil) // A stranger's Route to somewhere else: we are nobody's relay.
 	default:
 		s.route(sh, x) // 16.5
 	}
@@ -46,115 +46,125 @@ func (s *Server) preprocess(x *scratch) bool {
 	return false
 }
 
-// Local is proxy.Locals: does a Route URI name this proxy. A host name does when it is ProxyName, ServerName or one of our domains, unless its
-// port is none of ours.
+// Local is proxy.Locals: does a Route URI name this proxy. A host name does when it is ProxyName, ServerName or one of our
+// domains, unless its port is none of ours.
 func (x *scratch) Local(u *sipaddr.URI) bool {
 	if _, numeric := u.Addr(); numeric {
-		return x.server.ownAddress(u)
+		return x.ownURI(u)
 	}
 	set := x.tables.Settings
-	return equalFold(u.Host, set.ProxyName) || equalFold(u.Host, set.ServerName) || x.tables.Domain(u.Host) != nil
+	named := equalFold(u.Host, set.ProxyName) || equalFold(u.Host, set.ServerName) || x.tables.Domain(u.Host) != nil
+	return named && (!u.HasPort || listens(set, u.Port))
 }
 
-// ownAddress tells whether the URI's host and port are a listener of ours.
-func (s *Server) ownAddress(u *sipaddr.URI) bool {
+// ownURI tells whether a URI leads to a listener of ours: its maddr, else its host, and its port.
+func (x *scratch) ownURI(u *sipaddr.URI) bool {
 	addr, ok := u.Addr()
+	if maddr, has := u.Maddr(); has {
+		addr, ok = sipaddr.ParseIP(maddr)
+	}
 	if !ok {
 		return false
 	}
 	port := u.Port
-	if port == 0 {
+	if port == 0 { // RFC 3261 19.1.2
 		port = 5060
 		if u.Scheme == sipaddr.SIPS {
 			port = 5061
 		}
 	}
-	return s.net.Own(netip.AddrPortFrom(addr, port))
+	return x.own(netip.AddrPortFrom(addr.Unmap(), port))
 }
 
-// own tells whether the Request-URI to route by is in one of our domains.
-func (s *Server) own(x *scratch) bool {
-	return target.Local(x.tables, &x.route.URI, s.ownAddress(&x.route.URI))
+// own is target.Tables.Own: does what is sent there come to us.
+func (x *scratch) own(addr netip.AddrPort) bool {
+	set := x.tables.Settings
+	return x.server.net.Own(addr) || addr.Addr() == set.PublicAddress && listens(set, addr.Port())
+}
+
+// listens tells whether one of the listeners has this port.
+func listens(set *config.Settings, port uint16) bool {
+	return slices.ContainsFunc(set.Listen, func(l config.Listen) bool { return l.Addr.Port() == port })
+}
+
+// local tells whether the Request-URI to route by is in one of our domains.
+func (x *scratch) local() bool {
+	return target.Local(x.tables, &x.route.URI, x.ownURI(&x.route.URI))
 }
 
 // ack handles an ACK that no transaction took: the one to a 2xx goes on by its Route; any other is dropped (17.2.1).
 func (s *Server) ack(sh *transaction.Shard, x *scratch) {
-	if n, ok := x.msg.MaxForwards(); ok && n == 0 || !x.route.InDialog || !s.proxy.ForwardAck(sh, &x.msg, &x.route, s.ourRealm(x)) {
+	n, limited := x.msg.MaxForwards()
+	if limited && n == 0 || !x.route.InDialog || !s.proxy.ForwardAck(sh, &x.msg, &x.route, s.ourRealm(x)) {
 		s.dropped.Add(1)
 	}
 }
 
 // refusedByDrain answers 503 to what would begin something new while we stop.
-func (s *Server) refusedByDrain(sh *transaction.Shard, x *scratch) bool {
+func (s *Server) refusedByDrain(x *scratch) bool {
 	if !s.draining.Load() || x.route.InDialog || x.msg.Method() == message.BYE {
 		return false
 	}
-	s.stateless(sh, x, 503, []message.Field{{Name: "Retry-After", Value: []byte("10")}})
-	return true
-}
-
-func (s *Server) foreignScheme(sh *transaction.Shard, x *scratch) bool {
-	switch x.route.URI.Scheme {
-	case sipaddr.SIP, sipaddr.SIPS, sipaddr.TEL:
-		return false
-	}
-	s.stateless(sh, x, 416, nil)
+	s.stateless(x, 503, []message.Field{{Name: "Retry-After", Value: []byte("10")}})
 	return true
 }
 
 // toServer tells whether an OPTIONS asks about us: a Request-URI of ours without a user (11).
 func (s *Server) toServer(x *scratch) bool {
-	return x.msg.Method() == message.OPTIONS && !x.route.URI.HasUser && !x.route.More && s.own(x)
+	return x.msg.Method() == message.OPTIONS && !x.route.URI.HasUser && !x.route.More && x.local()
 }
 
 // capabilities is what we answer to OPTIONS (11.2): as a proxy every method passes, these are the ones we act on.
 var capabilities = []message.Field{
 	{Name: "Allow", Value: []byte("INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER")},
 	{Name: "Accept", Value: []byte("application/sdp")},
+	{Name: "Accept-Encoding", Value: []byte("identity")},
+	{Name: "Accept-Language", Value: []byte("en")},
 	{Name: "Supported", Value: []byte("path")},
 }
 
-// options answers 200, or 420 for an extension that we as a server do not have (8.2.2.3). Nobody is challenged for it.
-func (s *Server) options(sh *transaction.Shard, x *scratch) {
+// options answers 200, or 420 for an extension that we as a server do not have (8.2.2.3). Nobody is challenged for it, and
+// nothing is kept: a retransmission is answered the same again.
+func (s *Server) options(x *scratch) {
 	if unsupported := required(&x.msg); unsupported != nil {
-		s.reject(sh, x, 420, []message.Field{{Name: "Unsupported", Value: unsupported}})
+		s.stateless(x, 420, unsupported)
 		return
 	}
-	s.reject(sh, x, 200, capabilities)
+	s.stateless(x, 200, capabilities)
 }
 
-// required returns the option tags of Require that we as a server lack.
-func required(m *message.Message) (unsupported []byte) {
+// required returns an Unsupported header with the option tags of Require that we as a server lack, nil when we have all.
+func required(m *message.Message) []message.Field {
+	var lacking []byte
 	tags := m.Values(message.Require)
 	for tag, ok := tags.Next(); ok; tag, ok = tags.Next() {
-		if len(tag) > 0 && string(tag) != "path" {
-			unsupported = append(append(unsupported, ", "[:2*min(1, len(unsupported))]...), tag...)
+		if !equalFold(tag, "path") {
+			lacking = append(append(lacking, ", "[:min(2, len(lacking))]...), tag...)
 		}
 	}
-	return unsupported
+	return unsupported(lacking)
+}
+
+// unsupported returns the header that belongs to a 420 (8.2.2.3, 16.3 step 5), nil for no tags.
+func unsupported(tags []byte) []message.Field {
+	if tags == nil {
+		return nil
+	}
+	return []message.Field{{Name: "Unsupported", Value: tags}}
 }
 
 // validate does 16.3; what fails is answered without a transaction.
-func (s *Server) validate(sh *transaction.Shard, x *scratch) bool {
-	unsupported, err := s.proxy.Validate(&x.msg)
+func (s *Server) validate(x *scratch) bool {
+	tags, err := s.proxy.Validate(&x.msg, &x.route)
 	if err == nil {
 		return true
-	}
-	var fields []message.Field
-	if unsupported != nil {
-		fields = []message.Field{{Name: "Unsupported", Value: unsupported}}
 	}
 	status := 500
 	if e := (*sipstatus.Error)(nil); errors.As(err, &e) {
 		status = e.Code
 	}
-	s.stateless(sh, x, status, fields)
+	s.stateless(x, status, unsupported(tags))
 	return false
-}
-
-func (s *Server) settings(x *scratch) proxy.Settings {
-	set := x.tables.Settings
-	return proxy.Settings{RecordRoute: set.RecordRoute, CancelOnTimeout: set.ForkOnTimeout == "cancel", TimeOut: set.TimeOut, Secret: &set.PrivateKey, Realm: s.ourRealm(x)}
 }
 
 // ourRealm is the realm whose Proxy-Authorization in the message at hand is for us.
@@ -162,5 +172,5 @@ func (s *Server) ourRealm(x *scratch) string {
 	if !x.msg.Has(message.ProxyAuthorization) {
 		return ""
 	}
-	return target.Realm(x.tables, &x.msg.FromAddress().URI, &x.route.URI, s.ownAddress(&x.route.URI))
+	return target.Realm(x.tables, &x.msg.FromAddress().URI, &x.route.URI, x.ownURI(&x.route.URI))
 }

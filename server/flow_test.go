@@ -55,8 +55,14 @@ func TestFlowOfTheManual(t *testing.T) {
 	siptest.Run(t, f, startServer)
 }
 
-// startServer brings up a server with the tables that a flow names: the real cache and location service over the store in memory.
+// startServer brings up a server with the tables that a flow names: the real cache and location service over the store in
+// memory. It must not panic.
 func startServer(t *testing.T, n *siptest.Net, f *siptest.Flow) *siptest.System {
+	return startFaulty(t, n, f, nil, 0)
+}
+
+// startFaulty is startServer with a request log that calls fault first, and the number of panics that there must be.
+func startFaulty(t *testing.T, n *siptest.Net, f *siptest.Flow, fault func(store.LogRow), panics int64) *siptest.System {
 	t.Helper()
 	mem := storetest.New()
 	fill(t, mem, f)
@@ -86,8 +92,10 @@ func startServer(t *testing.T, n *siptest.Net, f *siptest.Flow) *siptest.System 
 	if err := loc.Load(ctx); err != nil {
 		t.Fatal(err)
 	}
-	log := &rows{got: make(chan store.LogRow, maxRows)}
-	srv, err = server.New(server.Config{Net: n, Tables: tables.Snapshot, Location: loc, RequestLog: log.add, Log: slog.New(slog.DiscardHandler)})
+	log := &rows{got: make(chan store.LogRow, maxRows), fault: fault}
+	srv, err = server.New(server.Config{
+		Net: n, Tables: tables.Snapshot, Location: loc, RequestLog: log.add, Log: slog.New(slog.DiscardHandler),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,8 +111,8 @@ func startServer(t *testing.T, n *siptest.Net, f *siptest.Flow) *siptest.System 
 		},
 		Log: log.take,
 		Stop: func() {
-			if p := srv.Status().Panics; p != 0 {
-				t.Errorf("got %d panics, want none", p)
+			if p := srv.Status().Panics; p != panics {
+				t.Errorf("got %d panics, want %d", p, panics)
 			}
 			stopServer()
 			if err := <-served; err != nil {
@@ -179,13 +187,17 @@ func fill(t *testing.T, mem *storetest.Mem, f *siptest.Flow) {
 
 // rows collects the request log. The server's goroutines are the bubble's, which the runner lets come to rest before it reads.
 type rows struct {
-	got chan store.LogRow
+	got   chan store.LogRow
+	fault func(store.LogRow)
 }
 
 // maxRows is more than any flow logs.
 const maxRows = 1000
 
 func (r *rows) add(row store.LogRow) {
+	if r.fault != nil {
+		r.fault(row)
+	}
 	r.got <- row
 }
 
@@ -194,7 +206,7 @@ func (r *rows) take() (list []siptest.LogRow) {
 		select {
 		case row := <-r.got:
 			list = append(list, siptest.LogRow{Method: row.Method, Status: row.Status, Fields: map[string]string{
-				"url": row.RequestURL, "from": row.From, "to": row.To, "user": row.AuthUser, "source": row.Source, "next": row.NextHop}})
+				"url": row.RequestURL, "from": row.From, "to": row.To, "user": row.AuthUser, "source": row.Source, "next": row.NextHop, "to_tag": row.ToTag}})
 		default:
 			return list
 		}

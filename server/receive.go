@@ -7,7 +7,6 @@ import (
 
 	"sipd/server/message"
 	"sipd/server/target"
-	"sipd/server/transaction"
 	"sipd/server/transport"
 )
 
@@ -15,19 +14,19 @@ import (
 func (s *Server) Receive(out *transport.Out, from transport.Flow, raw []byte) {
 	x := s.scratch.Get().(*scratch)
 	defer s.scratch.Put(x)
+	defer s.recovered(x)
 	x.msg.Source = from.Remote
-	x.from, x.now = from, time.Now()
+	x.out, x.from, x.now = out, from, time.Now()
 	if err := x.msg.Index(raw); err != nil {
-		s.malformed(out, x, err)
+		s.malformed(x, err)
 		return
 	}
 	sh := s.transactions.Shard(x.msg.CallID())
 	sh.Enter(out, x.now)
 	defer sh.Leave()
-	defer s.recovered(sh, x)
 	if x.msg.IsRequest() {
 		x.facts = target.Facts{}
-		x.tables = target.Tables{Snapshot: s.tables(), Location: s.location}
+		x.tables.Snapshot = s.tables()
 		s.request(sh, x)
 		return
 	}
@@ -36,29 +35,33 @@ func (s *Server) Receive(out *transport.Out, from transport.Flow, raw []byte) {
 	}
 }
 
-// recovered is the net around one message: a panic costs this request only, answers 500 and is counted.
-func (s *Server) recovered(sh *transaction.Shard, x *scratch) {
+// recovered is the net around one message: a panic costs this request only, answers 500 and is counted. The shard has been
+// left when it runs; it must be deferred directly.
+func (s *Server) recovered(x *scratch) {
 	fault := recover()
 	if fault == nil {
 		return
 	}
-	s.panics.Add(1)
-	s.log.Error("panic while handling a message", "panic", fault, "call_id", string(x.msg.CallID()), "src", x.from.Remote, "stack", string(debug.Stack()))
+	s.panicked("message", fault, "call_id", string(x.msg.CallID()), "src", x.from.Remote)
 	if x.msg.IsRequest() && x.msg.Method() != message.ACK {
-		s.stateless(sh, x, 500, nil)
+		s.stateless(x, 500, nil)
 	}
 }
 
+// panicked logs and counts a fault of ours.
+func (s *Server) panicked(doing string, fault any, attrs ...any) {
+	s.panics.Add(1)
+	s.log.With(attrs...).Error("panic", "doing", doing, "err", fault, "stack", string(debug.Stack()))
+}
+
 // malformed answers what can be answered (RFC 3261 16.3 step 1, 21.4.1), statelessly, and drops the rest.
-func (s *Server) malformed(out *transport.Out, x *scratch, err error) {
+func (s *Server) malformed(x *scratch, err error) {
 	s.dropped.Add(1)
 	var bad *message.Malformed
 	if !errors.As(err, &bad) || bad.Status == 0 || !x.msg.IsRequest() || x.msg.Method() == message.ACK {
 		return
 	}
-	x.tag = s.appendTag(x.tag[:0], &x.msg)
-	x.buf = message.AppendResponse(x.buf[:0], &x.msg, bad.Status, bad.What, x.tag, nil, nil)
-	out.Send(transaction.ResponseFlow(&x.msg, x.from), x.buf, 0)
+	s.statelessBecause(x, bad.Status, bad.What, nil)
 }
 
 // SendFailed is transport.Receiver.

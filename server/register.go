@@ -15,20 +15,28 @@ import (
 // register handles REGISTER (RFC 3261 10.3): registrar decides, location commits, the answer follows the commit.
 func (s *Server) register(sh *transaction.Shard, x *scratch) {
 	in := registrar.Input{
-		Tables: x.tables.Snapshot, Request: &x.msg, OwnURI: s.ownAddress(x.msg.RequestURI()), From: x.from, Now: x.now, Trace: &x.decision.Trace,
+		Tables: x.tables.Snapshot, Request: &x.msg, OwnURI: x.ownURI(x.msg.RequestURI()),
+		From: x.from, Now: x.now, Trace: &x.decision.Trace,
 	}
 	in.Trace.Reset()
-	if x.tables.Settings.AuthMethod != config.AuthNone {
+	believed := x.tables.Settings.AuthMethod == config.AuthNone
+	if !believed {
 		if realm := registrar.Realm(in.Tables, &x.msg, in.OwnURI); realm != "" {
 			who := s.verifier.Verify(in.Tables, &x.msg, realm, true, x.now)
 			in.Verdict, in.User = registerVerdicts[who.Verdict], who.User
-			x.facts.User = who.User
+			if who.Verdict == auth.Good {
+				x.facts.User, believed = who.User, true
+			}
 		}
 	}
 	switch out := registrar.Decide(&in).(type) {
 	case registrar.Challenge:
-		s.stateless(sh, x, 401, s.verifier.Challenge(in.Tables, &x.msg, out.Realm, true, out.Stale, x.now))
+		s.stateless(x, 401, s.verifier.Challenge(in.Tables, &x.msg, out.Realm, true, out.Stale, x.now))
 	case registrar.Answer:
+		if !believed { // Nothing is kept of strangers.
+			s.statelessBecause(x, out.Status, out.Reason, out.Fields)
+			return
+		}
 		s.answer(sh, x, out.Status, out.Reason, out.Fields)
 	case registrar.Fetch:
 		s.bindings(sh, x, s.location.Bindings([]byte(out.AOR)))
@@ -38,25 +46,23 @@ func (s *Server) register(sh *transaction.Shard, x *scratch) {
 }
 
 // registerVerdicts translates auth's words into registrar's: neither imports the other.
-var registerVerdicts = [...]registrar.Verdict{auth.None: registrar.NoCredentials, auth.Bad: registrar.BadCredentials, auth.Stale: registrar.StaleCredentials, auth.Good: registrar.Authenticated}
+var registerVerdicts = [...]registrar.Verdict{
+	auth.None: registrar.NoCredentials, auth.Bad: registrar.BadCredentials,
+	auth.Stale: registrar.StaleCredentials, auth.Good: registrar.Authenticated,
+}
 
 // bindings answers 200 with what is registered.
 func (s *Server) bindings(sh *transaction.Shard, x *scratch, list []*location.Binding) {
-	tx := sh.NewAnswered(&x.msg, x.from)
-	if tx == nil {
-		s.busy(sh, x)
-		return
-	}
-	x.buf = registrar.AppendOK(x.buf[:0], &x.msg, tx.Tag(), list, false, x.now)
-	sh.Respond(tx, 200, x.buf)
-	s.logFinal(x, 200, tx.Tag())
+	s.final(sh, x, 200, func(dst, tag []byte) []byte {
+		return registrar.AppendOK(dst, &x.msg, tag, list, false, x.now)
+	})
 }
 
 // update hands the change to location. Its transaction stays open until the commit has an outcome.
 func (s *Server) update(sh *transaction.Shard, x *scratch, up registrar.Update) {
 	tx := sh.NewServer(&x.msg, x.from, nil)
 	if tx == nil {
-		s.busy(sh, x)
+		s.busy(x)
 		return
 	}
 	job := &registration{server: s, ref: tx.Ref(), outbound: up.Outbound, started: x.now}
@@ -70,6 +76,7 @@ func (s *Server) update(sh *transaction.Shard, x *scratch, up registrar.Update) 
 		a := registrar.Failure(err, x.now)
 		x.buf = message.AppendResponse(x.buf[:0], &x.msg, a.Status, a.Reason, tx.Tag(), a.Fields, nil)
 		sh.Respond(tx, a.Status, x.buf)
+		tx.ReleaseRequest()
 		s.logFinal(x, a.Status, tx.Tag())
 	}
 }
@@ -83,11 +90,16 @@ type registration struct {
 	started  time.Time
 }
 
-// done answers it, in the committer's goroutine. What it queues leaves with Server.Flush. A transaction that is gone by now (Timer
-// J, a lost connection) gets no answer; the binding stands.
+// done answers it, in the committer's goroutine. What it queues leaves with Server.Flush. A transaction that is gone by now
+// (Timer F of the client has fired) gets no answer; the binding stands.
 func (r *registration) done(res location.Result) {
 	s := r.server
 	defer s.registering.Add(-1)
+	defer func() {
+		if fault := recover(); fault != nil {
+			s.panicked("registration", fault)
+		}
+	}()
 	sh := s.transactions.ShardOf(r.ref)
 	now := time.Now()
 	sh.Enter(s.commits, now)

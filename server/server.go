@@ -52,6 +52,7 @@ type Server struct {
 // scratch is what handling one message needs, so that it allocates nothing.
 type scratch struct {
 	msg      message.Message
+	out      *transport.Out
 	from     transport.Flow
 	now      time.Time
 	tables   target.Tables
@@ -79,7 +80,11 @@ func New(cfg Config) (*Server, error) {
 		seed:         maphash.MakeSeed(),
 		commits:      cfg.Net.NewOut(),
 	}
-	s.scratch.New = func() any { return &scratch{server: s} }
+	s.scratch.New = func() any {
+		x := &scratch{server: s}
+		x.tables = target.Tables{Location: s.location, Own: x.own}
+		return x
+	}
 	s.proxy = proxy.New(proxy.Config{Net: cfg.Net, Name: cfg.Tables().Settings.ProxyName, Finished: s.finished, Log: cfg.Log})
 	return s, nil
 }

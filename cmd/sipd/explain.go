@@ -158,25 +158,40 @@ func (s *session) tables(ctx context.Context) (target.Tables, error) {
 	if err != nil {
 		return target.Tables{}, err
 	}
-	return target.Tables{Snapshot: c.Snapshot(), Location: loc}, loc.Load(ctx)
+	set := c.Snapshot().Settings
+	own := func(addr netip.AddrPort) bool { return listensAt(set, addr) }
+	return target.Tables{Snapshot: c.Snapshot(), Location: loc, Own: own}, loc.Load(ctx)
 }
 
-// ownURI tells whether the URI's host and port are one of the listeners.
+// ownURI tells whether the URI leads to one of the listeners: its maddr, else its host, and its port.
 func ownURI(s *config.Settings, u *sipaddr.URI) bool {
 	addr, ok := u.Addr()
+	if maddr, has := u.Maddr(); has {
+		addr, ok = sipaddr.ParseIP(maddr)
+	}
 	if !ok {
 		return false
 	}
 	port := u.Port
-	if !u.HasPort {
-		port = 5060 // RFC 3261 19.1.2
+	if !u.HasPort { // RFC 3261 19.1.2
+		port = 5060
+		if u.Scheme == sipaddr.SIPS {
+			port = 5061
+		}
 	}
+	return listensAt(s, netip.AddrPortFrom(addr.Unmap(), port))
+}
+
+// listensAt tells whether what is sent to addr comes to a listener of the server.
+func listensAt(s *config.Settings, addr netip.AddrPort) bool {
 	for _, l := range s.Listen {
-		if l.Addr.Port() == port && (l.Addr.Addr() == addr || l.Addr.Addr().IsUnspecified() && isOwn(addr)) {
+		switch a := l.Addr.Addr(); {
+		case l.Addr.Port() != addr.Port():
+		case a == addr.Addr(), addr.Addr() == s.PublicAddress, a.IsUnspecified() && a.Is4() == addr.Addr().Is4() && isOwn(addr.Addr()):
 			return true
 		}
 	}
-	return addr == s.PublicAddress
+	return false
 }
 
 // isOwn tells whether addr is one of this machine's.

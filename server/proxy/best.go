@@ -13,6 +13,7 @@ type best struct {
 	status     int    // 0: none yet
 	local      bool   // none was received: it stands for a timeout, a transport error, a cancelled branch
 	msg        []byte // the response without our Via
+	tag        []byte // its To tag
 	hop        transport.Flow
 	branch     *branch
 	challenges []challenge
@@ -27,7 +28,7 @@ type challenge struct {
 
 func (x *best) reset() {
 	clear(x.challenges)
-	*x = best{msg: x.msg[:0], challenges: x.challenges[:0]}
+	*x = best{msg: x.msg[:0], tag: x.tag[:0], challenges: x.challenges[:0]}
 }
 
 // rank orders final responses: a 6xx first, then the lowest class; within the 4xx those that tell how to ask again.
@@ -59,19 +60,26 @@ func (x *best) add(p *Proxy, status int, m *message.Message, b *branch) {
 		return
 	}
 	x.status, x.local, x.branch, x.hop = status, m == nil, b, b.flow()
-	x.msg = x.msg[:0]
+	x.msg, x.tag = x.msg[:0], x.tag[:0]
 	if m != nil {
+		x.tag = append(x.tag, m.ToTag()...)
 		sc := p.scratch.Get().(*scratch)
 		x.msg = b.c.appendUp(sc, x.msg, m)
 		p.scratch.Put(sc)
 	}
 }
 
+// maxChallenges bounds what a merged 401 or 407 carries: each branch has one or two, an answer must fit a datagram.
+const maxChallenges = 32
+
 func (x *best) collect(m *message.Message, b *branch) {
 	if m == nil {
 		return
 	}
 	for _, h := range m.Headers() {
+		if len(x.challenges) == maxChallenges {
+			return
+		}
 		switch h.ID {
 		case message.WWWAuthenticate:
 			x.challenges = append(x.challenges, challenge{b, "WWW-Authenticate", bytes.Clone(m.Raw()[h.ValStart:h.ValEnd])})
@@ -101,7 +109,7 @@ func (c *Context) respondBest(s *transaction.Shard) {
 	default:
 		msg := c.withChallenges()
 		s.Respond(c.tx, x.status, msg)
-		c.finish(s, x.status, x.hop, nil)
+		c.finish(s, x.status, x.hop, x.tag)
 	}
 }
 

@@ -84,7 +84,9 @@ func (b *branch) ended(s *transaction.Shard, status int, m *message.Message) {
 	c.trying--
 	c.breadth += b.share
 	s.Disarm(&b.timerC)
-	c.best.add(c.p, status, m, b)
+	if !c.answered {
+		c.best.add(c.p, status, m, b)
+	}
 	if status >= 600 {
 		c.stop(s, causeReason(status)) // 16.7 step 5: a 6xx ends the search, but is not forwarded before the others are through.
 	}

@@ -12,14 +12,15 @@ import (
 // branches are cancelled with the caller's own Reason; the responses they bring decide.
 func (c *Context) Cancelled(s *transaction.Shard, tx *transaction.Server, cancel *message.Message) {
 	c.cancelled = true
+	c.stop(s, cancel.Value(message.Reason))
+	c.settle(s)
 	if c.p.finished != nil {
 		c.p.finished(s, Finished{Request: cancel, Status: 200, Tag: tx.Tag()})
 	}
-	c.stop(s, cancel.Value(message.Reason))
-	c.settle(s)
 }
 
-// Abort cancels the request from this side, at the end of a drain: the caller gets a 503 when no branch answers better in time.
+// Abort ends the request from this side, at the end of a drain: pending branches are cancelled, and the caller is answered
+// 503 at once (16.7 step 10).
 func (c *Context) Abort(s *transaction.Shard) {
 	if c.tx == nil || c.answered {
 		return

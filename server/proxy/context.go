@@ -81,7 +81,8 @@ type Settings struct {
 	Realm           string        // whose Proxy-Authorization ends here, "" for none
 }
 
-// Context is a response context (RFC 3261 16.2): a server transaction, its target set and its branches. Its shard's lock guards it.
+// Context is a response context (RFC 3261 16.2): a server transaction, its target set and its branches. Its shard's lock
+// guards it.
 type Context struct {
 	p        *Proxy
 	tx       *transaction.Server // nil after it ended
@@ -110,21 +111,29 @@ type Context struct {
 	answered  bool // a final response went upstream
 }
 
-// Forward makes the server transaction of m, which came from from, and starts its response context: ts in their groups,
-// then, when everything failed without a 6xx, a 302 to redirect. An INVITE is answered 100 first. route is what Preprocess made of m;
-// user comes back in Finished. False: the transaction table is full, nothing was done.
-func (p *Proxy) Forward(s *transaction.Shard, m *message.Message, from transport.Flow, route *Route, ts, redirect []target.Target, set Settings, user any) bool {
+// Plan is what is to be done with a request.
+type Plan struct {
+	Route    *Route          // what Preprocess made of it
+	Targets  []target.Target // in their groups
+	Redirect []target.Target // contacts for a 302 when everything failed without a 6xx
+	Settings Settings
+	User     any // comes back in Finished
+}
+
+// Forward makes the server transaction of m, which came from from, and starts its response context. An INVITE is answered
+// 100 first. False: the transaction table is full, nothing was done.
+func (p *Proxy) Forward(s *transaction.Shard, m *message.Message, from transport.Flow, plan *Plan) bool {
 	c := p.contexts.Get().(*Context)
 	tx := s.NewServer(m, from, c)
 	if tx == nil {
 		p.contexts.Put(c)
 		return false
 	}
-	c.p, c.tx, c.user, c.set, c.method = p, tx, user, set, m.Method()
-	c.route = *route
+	c.p, c.tx, c.user, c.set, c.method = p, tx, plan.User, plan.Settings, m.Method()
+	c.route = *plan.Route
 	c.route.rebase(tx.Request)
-	c.targets = append(c.targets[:0], ts...)
-	c.redirect = append(c.redirect[:0], redirect...)
+	c.targets = append(c.targets[:0], plan.Targets...)
+	c.redirect = append(c.redirect[:0], plan.Redirect...)
 	c.next, c.n, c.trying, c.live, c.breadth = 0, 0, 0, 0, breadthOf(m)
 	c.starting, c.short, c.cancelled, c.stopped, c.answered = false, false, false, false, false
 	c.loop = p.loopHash(m)
@@ -178,7 +187,9 @@ func (c *Context) finish(s *transaction.Shard, status int, hop transport.Flow, t
 	c.answered = true
 	c.p.open.Add(-1)
 	if c.p.finished != nil && c.tx != nil {
-		c.p.finished(s, Finished{Request: c.tx.Request, Status: status, NextHop: hop, Tag: tag, Took: s.Now().Sub(c.started), User: c.user})
+		c.p.finished(s, Finished{
+			Request: c.tx.Request, Status: status, NextHop: hop, Tag: tag, Took: s.Now().Sub(c.started), User: c.user,
+		})
 	}
 }
 

@@ -30,9 +30,7 @@ func (c *Context) start(s *transaction.Shard, b *branch) bool {
 func (b *branch) retry(s *transaction.Shard, to transport.Flow) {
 	s.Disarm(&b.timerC)
 	b.c.trying-- // send counts it again
-	if !b.send(s, to) {
-		b.c.settle(s)
-	}
+	b.send(s, to)
 }
 
 // send writes the copy for b and starts its client transaction over flow.
@@ -57,6 +55,11 @@ func (b *branch) send(s *transaction.Shard, flow transport.Flow) bool {
 			x.via = client.AppendBranch(c.p.appendVia(x.via[:0], flow), c.loop)
 			c.write(x, b, flow)
 		}
+	}
+	if len(x.buf) > message.MaxMessage {
+		s.Discard(client)
+		b.ended(s, 513, nil) // 21.5.7
+		return false
 	}
 	b.client = client
 	c.live++

@@ -10,8 +10,8 @@ import (
 )
 
 // loopHash is the second part of our branches (RFC 5393 4.2.1): a hash over all that routing reads of a request. A request
-// that comes back with another Request-URI, Route or caller is a spiral, with the same ones a loop. The method is left out, so that CANCEL
-// and ACK go the way of their INVITE.
+// that comes back with another Request-URI, Route or caller is a spiral, with the same ones a loop. The method is left out,
+// so that CANCEL and ACK go the way of their INVITE.
 func (p *Proxy) loopHash(m *message.Message) uint64 {
 	var h maphash.Hash
 	h.SetSeed(p.seed)
@@ -31,12 +31,13 @@ func (p *Proxy) loopHash(m *message.Message) uint64 {
 	return h.Sum64()
 }
 
-// looped tells whether the request has been here before and nothing that routing reads has changed (RFC 5393 4.2.2): a
-// Via whose sent-by is ours and whose branch carries the same hash.
-func (p *Proxy) looped(m *message.Message) bool {
+// hops counts the Via values of a request, and tells whether it has been here before and nothing that routing reads has
+// changed (RFC 5393 4.2.2): a Via whose sent-by is ours and whose branch carries the same hash.
+func (p *Proxy) hops(m *message.Message) (n int, looped bool) {
 	var hash uint64
-	hashed, found := false, false
+	hashed := false
 	m.Vias(func(v *message.ViaValue) bool {
+		n++
 		h, ok := transaction.LoopHash(v.Branch)
 		if !ok || !p.ownSentBy(v) {
 			return true
@@ -44,10 +45,10 @@ func (p *Proxy) looped(m *message.Message) bool {
 		if !hashed {
 			hash, hashed = p.loopHash(m), true
 		}
-		found = h == hash
-		return !found
+		looped = h == hash
+		return !looped
 	})
-	return found
+	return n, looped
 }
 
 func (p *Proxy) ownSentBy(v *message.ViaValue) bool {

@@ -56,7 +56,7 @@ func numericHop(u *sipaddr.URI) (flow transport.Flow, ok bool) {
 		return flow, false
 	}
 	addr, ok := u.Addr()
-	if maddr, has := u.Param("maddr"); has {
+	if maddr, has := u.Maddr(); has {
 		addr, ok = sipaddr.ParseIP(maddr)
 	}
 	if !ok {
@@ -84,8 +84,8 @@ func (p *Proxy) allowed(to netip.AddrPort, src netip.Addr) bool {
 	return !a.IsMulticast() && !a.IsUnspecified() && a != broadcast && !p.net.Own(to) && inReach(a, src)
 }
 
-// inReach tells whether src could send to a itself, as far as scopes go: this machine's loopback is for those on it, a link for
-// its neighbours. Otherwise a party of one call could make us speak to whatever listens here.
+// inReach tells whether src could send to a itself, as far as scopes go: this machine's loopback is for those on it, a link
+// for its neighbours. Otherwise a party of one call could make us speak to whatever listens here.
 func inReach(a, src netip.Addr) bool {
 	a, src = a.Unmap(), src.Unmap()
 	switch {

@@ -15,9 +15,9 @@ func makesDialog(m message.Method) bool {
 	return false
 }
 
-// recordRoute puts us into the route of the dialog, with a token. When the request leaves by another transport or from another
-// address than it came to, each side gets a value that it can reach (RFC 5658 5): the lower one is the caller's, who reads
-// them from below.
+// recordRoute puts us into the route of the dialog, with a token. When the request leaves by another transport or from
+// another address than it came to, each side gets a value that it can reach (RFC 5658 5): the lower one is the caller's, who
+// reads them from below.
 func (c *Context) recordRoute(x *scratch, b *branch, flow transport.Flow) {
 	t := c.token(b, flow)
 	x.token = t.append(x.token[:0], c.set.Secret, c.tx.Request.CallID())

@@ -13,15 +13,16 @@ func (c *Context) response(s *transaction.Shard, b *branch, m *message.Message) 
 	if status > 100 && status < 200 && c.invite() && !b.final {
 		b.resetTimerC(s)
 	}
-	// Step 3: without our Via a second one must remain; a response without it was meant for us, and we asked nothing.
-	if vias(m) < 2 && status < 300 {
-		return
-	}
 	switch {
+	case vias(m) < 2:
+		// Step 3: without our Via nothing remains that leads upstream. The phone has lost the caller's, and will say no more.
+		if status >= 200 {
+			b.ended(s, 502, nil) // 21.5.3: an invalid response from the downstream server.
+		}
 	case status == 100: // Step 5: never forwarded.
 	case status < 200:
 		if !c.answered && !b.final {
-			c.forwardUp(s, b, m)
+			c.forwardUp(s, m)
 		}
 	case status < 300:
 		c.success(s, b, m)
@@ -37,17 +38,16 @@ func (c *Context) success(s *transaction.Shard, b *branch, m *message.Message) {
 		c.trying--
 		s.Disarm(&b.timerC)
 	}
-	if c.answered && !c.invite() {
-		return
+	if !c.answered || c.invite() {
+		c.forwardUp(s, m)
+		c.stop(s, completedElsewhere)
+		c.finish(s, m.Status(), b.flow(), m.ToTag())
 	}
-	c.forwardUp(s, b, m)
-	c.finish(s, m.Status(), b.flow(), m.ToTag())
-	c.stop(s, completedElsewhere)
 	c.release()
 }
 
 // forwardUp sends m upstream without our Via (steps 3 and 9).
-func (c *Context) forwardUp(s *transaction.Shard, b *branch, m *message.Message) {
+func (c *Context) forwardUp(s *transaction.Shard, m *message.Message) {
 	if c.tx == nil {
 		return // RFC 6026 8.9: without a transaction a response goes nowhere.
 	}

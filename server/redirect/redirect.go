@@ -5,7 +5,8 @@ import (
 	"sipd/server/target"
 )
 
-// Append writes the answer to req behind dst: d.Status with d.Targets, or for 485 d.AORs, as Contact values (8.3, 21.3.3, 21.4.23). tag is the To tag.
+// Append writes the answer to req behind dst: d.Status with d.Targets, or for 485 d.AORs, as Contact values (8.3, 21.3.3,
+// 21.4.23). tag is the To tag.
 func Append(dst []byte, req *message.Message, d *target.Decision, tag []byte) []byte {
 	var value []byte
 	for i := range d.Targets {

@@ -41,10 +41,10 @@ func (d *Decision) findCallee(t Tables, f *Facts, now time.Time) bool {
 func (d *Decision) usersOf(t Tables, aor []byte) (users []*store.User, status int) {
 	if u := t.User(aor); u != nil {
 		if u.Disabled {
-			d.Trace.Add(trace.Step{Rule: "user", Subject: string(u.Key), Table: "users", Row: u.ID, Verdict: trace.Deny, Note: "disabled"})
+			d.row("users", u.ID, "user", string(u.Key), trace.Deny, "disabled")
 			return nil, 404
 		}
-		d.Trace.Add(trace.Step{Rule: "user", Subject: string(u.Key), Table: "users", Row: u.ID, Verdict: trace.Match})
+		d.row("users", u.ID, "user", string(u.Key), trace.Match, "")
 		d.one = append(d.one[:0], u)
 		return d.one, 0
 	}
@@ -55,10 +55,10 @@ func (d *Decision) usersOf(t Tables, aor []byte) (users []*store.User, status in
 	for _, a := range rows {
 		u := t.User([]byte(a.PrimaryUser))
 		if u == nil || u.Disabled {
-			d.Trace.Add(trace.Step{Rule: "alias", Subject: a.Alias, Table: "aliases", Row: a.ID, Verdict: trace.NoMatch, Note: "its user is unknown or disabled"})
+			d.row("aliases", a.ID, "alias", a.Alias, trace.NoMatch, "its user is unknown or disabled")
 			continue
 		}
-		d.Trace.Add(trace.Step{Rule: "alias", Subject: string(u.Key), Table: "aliases", Row: a.ID, Verdict: trace.Match})
+		d.row("aliases", a.ID, "alias", string(u.Key), trace.Match, "")
 		group = group && a.Kind == store.Group
 		users = append(users, u)
 	}
@@ -108,9 +108,11 @@ func (d *Decision) collect(t Tables, u *store.User, now time.Time, depth int) {
 			d.step("location", string(u.Key), trace.Skip, "too many contacts")
 			return
 		case b.Suspended():
-			d.Trace.Add(trace.Step{Rule: "location", Subject: b.URI, Table: "contacts", Row: b.ID, Verdict: trace.Skip, Note: "its connection is closed"})
-		case b.Next.IsValid():
-			d.Trace.Add(trace.Step{Rule: "location", Subject: b.URI, Table: "contacts", Row: b.ID, Verdict: trace.Match})
+			d.contact(b, trace.Skip, "its connection is closed")
+		case d.has(b, u):
+			d.contact(b, trace.Skip, "in the target set already")
+		case b.ByFlow, b.Next.IsValid() && (t.Own == nil || !t.Own(b.Next)):
+			d.contact(b, trace.Match, "")
 			d.Targets = append(d.Targets, Target{Binding: b, Owner: u})
 		default:
 			d.collectLocal(t, b, now, depth)
@@ -118,11 +120,39 @@ func (d *Decision) collect(t Tables, u *store.User, now time.Time, depth int) {
 	}
 }
 
-// collectLocal follows a contact whose host is a name: a local address-of-record is looked up in turn.
+// has tells whether a contact of u is in the target set already, by somebody else: a URI stands there once (16.5). The same
+// URI behind another flow is another phone, at the same private address in another home (BEHAVIOUR J).
+func (d *Decision) has(b *location.Binding, u *store.User) bool {
+	return slices.ContainsFunc(d.Targets, func(x Target) bool {
+		o := x.Binding
+		return x.Owner != u && o.ByFlow == b.ByFlow && (!b.ByFlow || o.Source == b.Source) && sameURI(o.URI, b.URI)
+	})
+}
+
+// sameURI compares by RFC 3261 19.1.4.
+func sameURI(a, b string) bool {
+	if a == b {
+		return true
+	}
+	u, err := sipaddr.Parse([]byte(a))
+	if err != nil {
+		return false
+	}
+	v, err := sipaddr.Parse([]byte(b))
+	return err == nil && u.Equal(&v)
+}
+
+// contact notes what was made of a binding.
+func (d *Decision) contact(b *location.Binding, v trace.Verdict, note string) {
+	d.row("contacts", b.ID, "location", b.URI, v, note)
+}
+
+// collectLocal follows a contact that leads to ourselves, or whose host is a name: a local address-of-record is looked up
+// in turn.
 func (d *Decision) collectLocal(t Tables, b *location.Binding, now time.Time, depth int) {
 	uri, err := sipaddr.Parse([]byte(b.URI))
 	if err == nil {
-		if dom := domainOf(t, &uri, false); dom != nil {
+		if dom := domainOf(t, &uri, b.Next.IsValid()); dom != nil {
 			aor := appendCanonical(nil, &uri, dom.Canonical)
 			if u := t.User(aor); u != nil && !u.Disabled {
 				d.collect(t, u, now, depth+1)
@@ -130,7 +160,11 @@ func (d *Decision) collectLocal(t Tables, b *location.Binding, now time.Time, de
 			}
 		}
 	}
-	d.Trace.Add(trace.Step{Rule: "location", Subject: b.URI, Table: "contacts", Row: b.ID, Verdict: trace.Skip, Note: "its host is a name, only numeric next hops can be reached"})
+	if b.Next.IsValid() {
+		d.contact(b, trace.Skip, "it leads to this server, and to no user of it")
+		return
+	}
+	d.contact(b, trace.Skip, "its host is a name, only numeric next hops can be reached")
 }
 
 // choose orders the targets, groups them, and lets the best group's action decide between proxy and redirect (BEHAVIOUR I).

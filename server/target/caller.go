@@ -30,11 +30,11 @@ func (d *Decision) callerMayCall(t Tables, f *Facts) bool {
 			d.step("caller", string(f.User.Key), trace.Deny, "the credentials' owner does not own From")
 			return d.reject(403)
 		}
-		d.Trace.Add(trace.Step{Rule: "caller", Subject: string(f.User.Key), Table: "users", Row: f.User.ID, Verdict: trace.Accept, Note: "authenticated, owns From"})
+		d.row("users", f.User.ID, "caller", string(f.User.Key), trace.Accept, "authenticated, owns From")
 		return true
 	}
 	if u := t.User(d.aor); u != nil && u.AuthPolicy == store.Never && !u.Disabled {
-		d.Trace.Add(trace.Step{Rule: "caller", Subject: string(u.Key), Table: "users", Row: u.ID, Verdict: trace.Accept, Note: "his auth_policy is never: believed, unauthenticated"})
+		d.row("users", u.ID, "caller", string(u.Key), trace.Accept, "his auth_policy is never: believed, unauthenticated")
 		return true
 	}
 	d.step("caller", dom.Canonical, trace.Deny, "From is local and not proven")

@@ -1,6 +1,7 @@
 package target
 
 import (
+	"net/netip"
 	"time"
 
 	"sipd/location"
@@ -42,6 +43,7 @@ type Bindings interface {
 type Tables struct {
 	*cache.Snapshot
 	Location Bindings
+	Own      func(netip.AddrPort) bool // tells whether what is sent there comes to ourselves; nil: nothing does
 }
 
 // Kind is the closed set of decisions.
@@ -115,20 +117,25 @@ func (d *Decision) responsible(t Tables, f *Facts) bool {
 		d.step("domain", "", trace.Deny, "the Request-URI's host is in no row of domains")
 		return d.reject(403)
 	}
-	d.Trace.Add(trace.Step{Rule: "domain", Subject: f.Canonical.Canonical, Table: "domains", Row: rowID(f.Canonical), Verdict: trace.Match})
+	d.row("domains", rowID(f.Canonical), "domain", f.Canonical.Canonical, trace.Match, "")
 	return true
 }
 
 // domainOf finds the local domain of a Request-URI. Our listeners' addresses are always local (BEHAVIOUR B7); the same
-// address with another port is somebody else: a phone on this machine.
+// address with another port is somebody else: a phone on this machine. A maddr of ours counts for nothing (RFC 3261 16.4);
+// with another one the URI is foreign, since the request would go there, whatever the host says (16.5).
 func domainOf(t Tables, u *sipaddr.URI, own bool) *cache.Domain {
+	maddr, has := u.Maddr()
+	if has && !own && t.Domain(maddr) == nil {
+		return nil
+	}
 	if u.HasPort && !own {
 		if _, numeric := u.Addr(); numeric {
 			return nil
 		}
 	}
 	dom := callerDomain(t, u)
-	if dom == nil && own {
+	if dom == nil && own && !has {
 		return t.HomeDomain()
 	}
 	return dom
@@ -149,8 +156,8 @@ func rowID(dom *cache.Domain) int64 {
 	return dom.Row.ID
 }
 
-// Realm returns the realm in which the caller of f has to prove himself: that of his own domain when he says he is one of ours, else
-// the callee's; "" when neither is local.
+// Realm returns the realm in which a caller has to prove himself: that of his own domain when he says he is one of ours,
+// else the callee's; "" when neither is local.
 func Realm(t Tables, from, uri *sipaddr.URI, own bool) string {
 	if dom := callerDomain(t, from); dom != nil {
 		return dom.Realm
@@ -161,8 +168,13 @@ func Realm(t Tables, from, uri *sipaddr.URI, own bool) string {
 	return ""
 }
 
+// step notes a reason that no row of a table stands behind, row one that does.
 func (d *Decision) step(rule, subject string, v trace.Verdict, note string) {
 	d.Trace.Add(trace.Step{Rule: rule, Subject: subject, Verdict: v, Note: note})
+}
+
+func (d *Decision) row(table string, id int64, rule, subject string, v trace.Verdict, note string) {
+	d.Trace.Add(trace.Step{Rule: rule, Subject: subject, Table: table, Row: id, Verdict: v, Note: note})
 }
 
 func (d *Decision) reject(status int) bool {
@@ -173,9 +185,8 @@ func (d *Decision) reject(status int) bool {
 // AppendContact writes the target as a Contact value of a redirect, its q kept (BEHAVIOUR I).
 func (x *Target) AppendContact(dst []byte) []byte {
 	dst = append(append(append(dst, '<'), x.Binding.URI...), '>')
-	if q := int(x.Binding.Q); q < 1000 {
-		dst = append(dst, ";q=0."...)
-		dst = append(dst, byte('0'+q/100), byte('0'+q/10%10), byte('0'+q%10))
+	if x.Binding.Q != 1000 { // 1 goes without saying (BEHAVIOUR I2).
+		dst = sipaddr.AppendQ(append(dst, ";q="...), x.Binding.Q)
 	}
 	return dst
 }

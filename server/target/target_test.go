@@ -35,6 +35,13 @@ func numericContact(uri string, q int) *location.Binding {
 	return b
 }
 
+// behindNAT is a contact with a private address, registered from source.
+func behindNAT(source string) *location.Binding {
+	b := numericContact("sip:b@192.168.1.2", 1000)
+	b.ByFlow, b.Source = true, netip.MustParseAddrPort(source)
+	return b
+}
+
 func tables(t *testing.T, loc contacts, settings map[string]string) Tables {
 	t.Helper()
 	set, err := config.New(settings, nil)
@@ -107,6 +114,10 @@ func TestDecide(t *testing.T) {
 		{name: "a phone on our address is foreign", uri: "sip:x@127.0.0.1:6070", from: "sip:y@elsewhere.net", want: "reject 403"},
 		{name: "our address with our port", uri: "sip:bob@127.0.0.1:5060", own: true, from: "sip:y@elsewhere.net", want: "proxy 0 0:b@10.0.0.11"},
 		{name: "our address without row", uri: "sip:bob@10.9.9.9", own: true, from: "sip:y@elsewhere.net", want: "proxy 0 0:b@10.0.0.11"},
+		{name: "maddr elsewhere", uri: "sip:bob@example.org;maddr=10.0.0.66", from: "sip:y@elsewhere.net", want: "reject 403"},
+		{name: "maddr is a domain of ours", uri: "sip:bob@example.org;maddr=example.org", from: "sip:y@elsewhere.net", want: "proxy 0 0:b@10.0.0.11"},
+		{name: "maddr is a listener", uri: "sip:bob@example.org;maddr=10.9.9.9", own: true, from: "sip:y@elsewhere.net", want: "proxy 0 0:b@10.0.0.11"},
+		{name: "foreign host, maddr is a listener", uri: "sip:bob@elsewhere.net;maddr=10.9.9.9", own: true, from: "sip:y@elsewhere.net", want: "reject 403"},
 		{name: "host in capitals, escaped user", uri: "sip:b%6Fb@EXAMPLE.org.", from: "sip:y@elsewhere.net", want: "proxy 0 0:b@10.0.0.11"},
 		{name: "user in other case is another", uri: "sip:Bob@example.org", from: "sip:y@elsewhere.net", want: "challenge 407"},
 
@@ -141,6 +152,11 @@ func TestDecide(t *testing.T) {
 		{name: "contact with a name", uri: "sip:bob@example.org", from: "sip:y@elsewhere.net", loc: contacts{"bob@example.org": {numericContact("sip:b@phone.example.net", 1000)}}, want: "reject 480"},
 		{name: "contact is a local user", uri: "sip:bob@example.org", from: "sip:y@elsewhere.net", loc: contacts{"bob@example.org": {numericContact("sip:alice@example.org", 1000)}, "alice@example.org": one}, want: "proxy 0 0:b@10.0.0.11"},
 		{name: "contacts in a circle", uri: "sip:bob@example.org", from: "sip:y@elsewhere.net", loc: contacts{"bob@example.org": {numericContact("sip:alice@example.org", 1000)}, "alice@example.org": {numericContact("sip:bob@example.org", 1000)}}, want: "reject 480"},
+		{name: "contact is a user at our address", uri: "sip:bob@example.org", from: "sip:y@elsewhere.net", loc: contacts{"bob@example.org": {numericContact("sip:alice@10.9.9.9", 1000)}, "alice@example.org": one}, want: "proxy 0 0:b@10.0.0.11"},
+		{name: "contact is nobody at our address", uri: "sip:bob@example.org", from: "sip:y@elsewhere.net", loc: contacts{"bob@example.org": {numericContact("sip:nobody@10.9.9.9", 1000)}}, want: "reject 480"},
+		{name: "contact at our address, another port", uri: "sip:bob@example.org", from: "sip:y@elsewhere.net", loc: contacts{"bob@example.org": {numericContact("sip:alice@10.9.9.9:5070", 1000)}}, want: "proxy 0 0:alice@10.9.9.9:5070"},
+		{name: "group with one phone", uri: "sip:desk@example.org", from: "sip:y@elsewhere.net", loc: contacts{"bob@example.org": one, "moved@example.org": {numericContact("sip:b@10.0.0.11;line=2", 1000)}}, want: "proxy 0 0:b@10.0.0.11"},
+		{name: "group with two phones at one private address", uri: "sip:desk@example.org", from: "sip:y@elsewhere.net", set: map[string]string{"DefaultReg": "proxy"}, loc: contacts{"bob@example.org": {behindNAT("198.51.100.1:5060")}, "carol@example.org": {behindNAT("198.51.100.2:5060")}, "moved@example.org": {numericContact("sip:alice@example.org", 1000)}, "alice@example.org": {behindNAT("198.51.100.2:5060")}}, want: "proxy 0 0:b@192.168.1.2 0:b@192.168.1.2"},
 		{name: "contact action redirect", uri: "sip:bob@example.org", from: "sip:y@elsewhere.net", loc: contacts{"bob@example.org": {redirecting}}, want: "redirect 302 0:b@10.0.0.12"},
 		{name: "DefaultReg redirect", uri: "sip:bob@example.org", from: "sip:y@elsewhere.net", set: map[string]string{"DefaultReg": "redirect"}, want: "redirect 302 0:b@10.0.0.11"},
 		{name: "the best group's action decides", uri: "sip:bob@example.org", from: "sip:y@elsewhere.net", loc: contacts{"bob@example.org": {redirecting, one[0]}}, want: "proxy 0 0:b@10.0.0.11 or:b@10.0.0.12"},
@@ -150,6 +166,7 @@ func TestDecide(t *testing.T) {
 				tt.loc = loc
 			}
 			tabs := tables(t, tt.loc, tt.set)
+			tabs.Own = func(a netip.AddrPort) bool { return a == netip.MustParseAddrPort("10.9.9.9:5060") }
 			uri, from := parse(t, tt.uri), parse(t, tt.from)
 			f := &Facts{Method: []byte("INVITE"), URI: &uri, From: &from, OwnURI: tt.own, Verdict: tt.verdict, InDialog: tt.inDialog}
 			if tt.as != "" {
@@ -217,7 +234,7 @@ func TestDecideAllocatesNothing(t *testing.T) {
 }
 
 func TestAppendContact(t *testing.T) {
-	for q, want := range map[int]string{1000: "<sip:a@h>", 700: "<sip:a@h>;q=0.700", 5: "<sip:a@h>;q=0.005", 0: "<sip:a@h>;q=0.000"} {
+	for q, want := range map[int]string{1000: "<sip:a@h>", 700: "<sip:a@h>;q=0.7", 5: "<sip:a@h>;q=0.005", 0: "<sip:a@h>;q=0"} {
 		x := Target{Binding: &location.Binding{URI: "sip:a@h", Q: q}}
 		if got := string(x.AppendContact(nil)); got != want {
 			t.Errorf("got %s, want %s", got, want)
