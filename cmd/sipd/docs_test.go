@@ -33,7 +33,7 @@ const root = "../.."
 
 func TestExamplesRun(t *testing.T) {
 	bin := filepath.Join(t.TempDir(), "bin")
-	build := exec.Command("go", "build", "-o", bin+"/", "./cmd/sipd", "./cmd/addsipuser")
+	build := exec.Command("go", "build", "-buildvcs=false", "-o", bin+"/", "./cmd/sipd", "./cmd/addsipuser")
 	build.Dir = root
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
