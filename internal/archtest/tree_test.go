@@ -100,6 +100,25 @@ func TestEveryPackageIsExplained(t *testing.T) {
 	}
 }
 
+// The tests of package server and those below it look for goroutines that are left behind.
+func TestServerLooksForLeaks(t *testing.T) {
+	looks := map[string]bool{} // package with tests -> it does
+	sources(t, moduleRoot(t), func(name string, text []byte) {
+		dir := filepath.ToSlash(filepath.Dir(name))
+		if strings.HasSuffix(name, "_test.go") && (dir == "server" || strings.HasPrefix(dir, "server/")) {
+			looks[dir] = looks[dir] || bytes.Contains(text, []byte("goleak."))
+		}
+	})
+	if len(looks) == 0 {
+		t.Error("got no tests below server")
+	}
+	for dir, yes := range looks {
+		if !yes {
+			t.Errorf("%s: want a TestMain that calls goleak", dir)
+		}
+	}
+}
+
 func TestNoForbiddenPaths(t *testing.T) {
 	sources(t, moduleRoot(t), func(name string, text []byte) {
 		for i, line := range bytes.Split(text, []byte("\n")) {
