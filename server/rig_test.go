@@ -36,7 +36,7 @@ func onFaultyRig(t *testing.T, head string, fault func(store.LogRow), panics int
 	synctest.Test(t, func(t *testing.T) {
 		n := siptest.NewNet(siptest.ServerAddr, siptest.ServerAddr6)
 		r := &rig{T: t, net: n, system: startFaulty(t, n, flow, fault, panics)}
-		defer r.system.Stop()
+		defer func() { r.system.Stop() }()
 		synctest.Wait()
 		f(r)
 	})

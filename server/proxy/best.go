@@ -64,7 +64,7 @@ func (x *best) add(p *Proxy, status int, m *message.Message, b *branch) {
 	if m != nil {
 		x.tag = append(x.tag, m.ToTag()...)
 		sc := p.scratch.Get().(*scratch)
-		x.msg = b.c.appendUp(sc, x.msg, m)
+		x.msg = appendUp(sc, x.msg, b.c.tx, m)
 		p.scratch.Put(sc)
 	}
 }

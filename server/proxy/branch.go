@@ -17,10 +17,13 @@ type branch struct {
 	share  int            // of Max-Breadth
 	final  bool           // a final response came, or what counts as one
 	late   bool           // cancelled because it rang too long
+
+	succeeded bool // with a 2xx
 }
 
 func (b *branch) reset() {
-	b.client, b.target, b.alt, b.final, b.late = nil, target.Target{}, transport.Flow{}, false, false
+	b.client, b.target, b.alt = nil, target.Target{}, transport.Flow{}
+	b.final, b.late, b.succeeded = false, false, false
 }
 
 // newBranch returns the next branch of the context.

@@ -12,10 +12,11 @@ import (
 // branches are cancelled with the caller's own Reason; the responses they bring decide.
 func (c *Context) Cancelled(s *transaction.Shard, tx *transaction.Server, cancel *message.Message) {
 	c.cancelled = true
+	p := c.p
 	c.stop(s, cancel.Value(message.Reason))
-	c.settle(s)
-	if c.p.finished != nil {
-		c.p.finished(s, Finished{Request: cancel, Status: 200, Tag: tx.Tag()})
+	c.settle(s) // The context may be gone after this.
+	if p.finished != nil {
+		p.finished(s, Finished{Request: cancel, Status: 200, Tag: tx.Tag()})
 	}
 }
 

@@ -37,22 +37,24 @@ type Finished struct {
 
 // Proxy forwards requests. It holds no call: response contexts hang off their transactions.
 type Proxy struct {
-	net      transport.Network
-	name     []byte
-	seed     maphash.Seed
-	finished func(s *transaction.Shard, f Finished)
-	log      *slog.Logger
-	contexts sync.Pool // *Context
-	scratch  sync.Pool // *scratch
-	open     atomic.Int64
+	net        transport.Network
+	name       []byte
+	seed       maphash.Seed
+	finished   func(s *transaction.Shard, f Finished)
+	log        *slog.Logger
+	contexts   sync.Pool // *Context
+	afterlives sync.Pool // *afterlife
+	scratch    sync.Pool // *scratch
+	open       atomic.Int64
 }
 
 // New makes a proxy.
 func New(cfg Config) *Proxy {
 	return &Proxy{
 		net: cfg.Net, name: []byte(cfg.Name), seed: maphash.MakeSeed(), finished: cfg.Finished, log: cfg.Log,
-		contexts: sync.Pool{New: func() any { return &Context{} }},
-		scratch:  sync.Pool{New: func() any { return &scratch{} }},
+		contexts:   sync.Pool{New: func() any { return &Context{} }},
+		afterlives: sync.Pool{New: func() any { return &afterlife{} }},
+		scratch:    sync.Pool{New: func() any { return &scratch{} }},
 	}
 }
 
@@ -120,8 +122,9 @@ type Plan struct {
 	User     any // comes back in Finished
 }
 
-// Forward makes the server transaction of m, which came from from, and starts its response context. An INVITE is answered
-// 100 first. False: the transaction table is full, nothing was done.
+// Forward makes the server transaction of m, which came from from, and starts its response context. The 100 to an INVITE is
+// the transaction's, when nothing else has gone upstream after 200 ms (17.2.1). False: the transaction table is full, nothing
+// was done.
 func (p *Proxy) Forward(s *transaction.Shard, m *message.Message, from transport.Flow, plan *Plan) bool {
 	c := p.contexts.Get().(*Context)
 	tx := s.NewServer(m, from, c)
@@ -144,12 +147,6 @@ func (p *Proxy) Forward(s *transaction.Shard, m *message.Message, from transport
 		c.group.Fire = c.groupTimeout
 	}
 	p.open.Add(1)
-	if c.invite() {
-		x := p.scratch.Get().(*scratch)
-		x.buf = message.AppendResponse(x.buf[:0], tx.Request, 100, "", nil, nil, nil)
-		s.Respond(tx, 100, x.buf)
-		p.scratch.Put(x)
-	}
 	c.startGroup(s)
 	c.settle(s)
 	return true
@@ -193,7 +190,7 @@ func (c *Context) finish(s *transaction.Shard, status int, hop transport.Flow, t
 	}
 }
 
-// recycle gives the context back when neither the server transaction nor a branch needs it.
+// recycle gives the context back when neither the server transaction nor a branch needs it. Nobody may touch it afterwards.
 func (c *Context) recycle(s *transaction.Shard) {
 	if c.tx != nil || c.live > 0 {
 		return
@@ -204,6 +201,7 @@ func (c *Context) recycle(s *transaction.Shard) {
 	clear(c.redirect)
 	c.user, c.route = nil, Route{}
 	for _, b := range c.branches[:c.n] {
+		s.Disarm(&b.timerC)
 		b.reset()
 	}
 	p := c.p
@@ -211,11 +209,78 @@ func (c *Context) recycle(s *transaction.Shard) {
 	p.contexts.Put(c)
 }
 
-// release drops the request's copy when no branch will be started or refused any more: after a 2xx an INVITE transaction
-// lives on for 32 s (RFC 6026) and needs none of it.
-func (c *Context) release() {
-	if c.answered && c.trying == 0 && c.tx != nil && c.tx.Status() >= 200 { // Else a 100 may still be due (RFC 4320 4.1).
-		c.route = Route{}
-		c.tx.ReleaseRequest()
+// retire ends the context when the search is over and answered: its transactions live on for up to half a minute to absorb
+// retransmissions, and need nothing of it for that. After a 2xx to an INVITE an afterlife stays behind. It is the last thing
+// that may be done with a context.
+func (c *Context) retire(s *transaction.Shard) {
+	if !c.answered || c.trying > 0 || c.tx == nil || c.tx.Status() < 200 { // Below 200 a 100 may still be due (RFC 4320 4.1).
+		return
 	}
+	c.tx.ReleaseRequest()
+	var after *afterlife
+	if c.invite() && c.tx.Status() < 300 {
+		after = c.p.afterlives.Get().(*afterlife)
+		*after = afterlife{p: c.p, tx: c.tx}
+		c.tx.SetUser(after)
+	} else {
+		c.tx.SetUser(nil)
+	}
+	c.tx = nil
+	for _, b := range c.branches[:c.n] {
+		if b.client == nil {
+			continue
+		}
+		if b.succeeded && after != nil {
+			b.client.SetUser(lateBranch{after})
+			after.live++
+		} else {
+			b.client.SetUser(nil)
+		}
+		b.client = nil
+		c.live--
+	}
+	c.recycle(s)
+}
+
+// afterlife is what is left of a context after a 2xx to an INVITE: every further one goes upstream (16.7 step 5, RFC 6026 8.5).
+type afterlife struct {
+	p    *Proxy
+	tx   *transaction.Server // nil after it ended
+	live int                 // client transactions that may bring one
+}
+
+// Cancelled is transaction.ServerUser: never called after a final response.
+func (a *afterlife) Cancelled(*transaction.Shard, *transaction.Server, *message.Message) {}
+
+// Ended is transaction.ServerUser.
+func (a *afterlife) Ended(*transaction.Shard, *transaction.Server) {
+	a.tx = nil
+	a.recycle()
+}
+
+func (a *afterlife) recycle() {
+	if a.tx == nil && a.live == 0 {
+		p := a.p
+		*a = afterlife{}
+		p.afterlives.Put(a)
+	}
+}
+
+// lateBranch is a branch of an afterlife.
+type lateBranch struct{ *afterlife }
+
+// Response is transaction.ClientUser.
+func (l lateBranch) Response(s *transaction.Shard, _ *transaction.Client, m *message.Message) {
+	if vias(m) >= 2 {
+		l.p.forwardUp(s, l.tx, m)
+	}
+}
+
+// Failed is transaction.ClientUser: there was a final response already.
+func (l lateBranch) Failed(*transaction.Shard, *transaction.Client, transaction.Failure, error) {}
+
+// Ended is transaction.ClientUser.
+func (l lateBranch) Ended(*transaction.Shard, *transaction.Client) {
+	l.live--
+	l.recycle()
 }

@@ -107,7 +107,7 @@ func (c *Context) settle(s *transaction.Shard) {
 	if c.trying == 0 {
 		s.Disarm(&c.group)
 		c.respondBest(s)
-		c.release()
+		c.retire(s)
 	}
 }
 

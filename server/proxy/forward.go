@@ -70,10 +70,11 @@ func (b *branch) send(s *transaction.Shard, flow transport.Flow) bool {
 	return true
 }
 
-// keepsUDP tells whether a large request stays on UDP: the target registered, or set up the dialog, over UDP itself.
+// keepsUDP tells whether a large request stays on UDP: the target registered, or set up the dialog, over UDP itself. Of a
+// contact that an administrator wrote nobody knows.
 func (c *Context) keepsUDP(b *branch) bool {
 	if bind := b.target.Binding; bind != nil {
-		return transport.Proto(bind.Proto) == transport.UDP
+		return transport.Proto(bind.Proto) == transport.UDP && !bind.Static()
 	}
 	return c.route.to.udp
 }

@@ -36,19 +36,29 @@ func (p *Proxy) loopHash(m *message.Message) uint64 {
 func (p *Proxy) hops(m *message.Message) (n int, looped bool) {
 	var hash uint64
 	hashed := false
-	m.Vias(func(v *message.ViaValue) bool {
+	values := m.Values(message.Via)
+	for text, ok := values.Next(); ok; text, ok = values.Next() {
 		n++
-		h, ok := transaction.LoopHash(v.Branch)
-		if !ok || !p.ownSentBy(v) {
-			return true
+		via := m.Top()
+		if n > 1 {
+			v, err := message.ParseVia(text)
+			if err != nil {
+				continue
+			}
+			via = &v
+		}
+		h, ours := transaction.LoopHash(via.Branch)
+		if !ours || !p.ownSentBy(via) {
+			continue
 		}
 		if !hashed {
 			hash, hashed = p.loopHash(m), true
 		}
-		looped = h == hash
-		return !looped
-	})
-	return n, looped
+		if h == hash {
+			return n, true
+		}
+	}
+	return n, false
 }
 
 func (p *Proxy) ownSentBy(v *message.ViaValue) bool {

@@ -22,7 +22,7 @@ func (c *Context) response(s *transaction.Shard, b *branch, m *message.Message) 
 	case status == 100: // Step 5: never forwarded.
 	case status < 200:
 		if !c.answered && !b.final {
-			c.forwardUp(s, m)
+			c.p.forwardUp(s, c.tx, m)
 		}
 	case status < 300:
 		c.success(s, b, m)
@@ -38,30 +38,31 @@ func (c *Context) success(s *transaction.Shard, b *branch, m *message.Message) {
 		c.trying--
 		s.Disarm(&b.timerC)
 	}
+	b.succeeded = true
 	if !c.answered || c.invite() {
-		c.forwardUp(s, m)
+		c.p.forwardUp(s, c.tx, m)
 		c.stop(s, completedElsewhere)
 		c.finish(s, m.Status(), b.flow(), m.ToTag())
 	}
-	c.release()
+	c.retire(s)
 }
 
-// forwardUp sends m upstream without our Via (steps 3 and 9).
-func (c *Context) forwardUp(s *transaction.Shard, m *message.Message) {
-	if c.tx == nil {
-		return // RFC 6026 8.9: without a transaction a response goes nowhere.
+// forwardUp sends m upstream in tx without our Via (steps 3 and 9). RFC 6026 8.9: without a transaction a response goes nowhere.
+func (p *Proxy) forwardUp(s *transaction.Shard, tx *transaction.Server, m *message.Message) {
+	if tx == nil {
+		return
 	}
-	x := c.p.scratch.Get().(*scratch)
-	x.buf = c.appendUp(x, x.buf[:0], m)
-	s.Respond(c.tx, m.Status(), x.buf)
-	c.p.scratch.Put(x)
+	x := p.scratch.Get().(*scratch)
+	x.buf = appendUp(x, x.buf[:0], tx, m)
+	s.Respond(tx, m.Status(), x.buf)
+	p.scratch.Put(x)
 }
 
-// appendUp writes m as it goes upstream.
-func (c *Context) appendUp(x *scratch, dst []byte, m *message.Message) []byte {
+// appendUp writes m as it goes upstream in tx.
+func appendUp(x *scratch, dst []byte, tx *transaction.Server, m *message.Message) []byte {
 	x.splice.Reset(m)
 	x.splice.PopVia()
-	if c.tx != nil && c.tx.Flow.Proto.Reliable() && !m.Has(message.ContentLength) {
+	if tx != nil && tx.Flow.Proto.Reliable() && !m.Has(message.ContentLength) {
 		x.splice.SetContentLength()
 	}
 	return x.splice.Append(dst)
@@ -77,10 +78,18 @@ func (b *branch) flow() transport.Flow {
 
 // vias counts the Via values of m, no further than two.
 func vias(m *message.Message) int {
+	h, ok := m.First(message.Via)
+	if !ok {
+		return 0
+	}
+	if _, more := m.After(h); more {
+		return 2
+	}
 	n := 0
-	m.Vias(func(*message.ViaValue) bool {
-		n++
-		return n < 2
-	})
+	for v := m.Values(message.Via); n < 2; n++ {
+		if _, ok := v.Next(); !ok {
+			break
+		}
+	}
 	return n
 }

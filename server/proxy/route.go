@@ -20,20 +20,20 @@ type Route struct {
 
 // Locals tells whether a URI of a Route header names this proxy.
 type Locals interface {
-	Local(u *sipaddr.URI) bool
+	Local(u sipaddr.URI) bool
 }
 
-// Preprocess does 16.4 for a request. It changes nothing in m; forwarding applies what it found.
-func (p *Proxy) Preprocess(m *message.Message, secret *[32]byte, locals Locals) Route {
-	r := Route{URI: *m.RequestURI()}
-	if r.URI.HasUser && m.Has(message.Route) && locals.Local(&r.URI) {
+// Preprocess does 16.4 for a request and fills r. It changes nothing in m; forwarding applies what it found.
+func (p *Proxy) Preprocess(r *Route, m *message.Message, secret *[32]byte, locals Locals) {
+	*r = Route{URI: *m.RequestURI()}
+	if r.URI.HasUser && m.Has(message.Route) && locals.Local(r.URI) {
 		// "a value this proxy previously placed into a Record-Route header field": the sender is a strict router.
 		if _, ok := parseToken(r.URI.User, secret, m.CallID()); ok {
-			p.unstrict(m, &r, secret)
+			p.unstrict(m, r, secret)
 		}
 	}
 	if !m.Has(message.Route) {
-		return r
+		return
 	}
 	routes := m.Values(message.Route)
 	n := 0
@@ -47,14 +47,13 @@ func (p *Proxy) Preprocess(m *message.Message, secret *[32]byte, locals Locals) 
 	for i := 0; i < n; i++ {
 		text, _ := routes.Next()
 		a, err := message.ParseAddress(text)
-		if err != nil || !locals.Local(&a.URI) { // What cannot be read is nobody's: nextHop refuses it.
+		if err != nil || !locals.Local(a.URI) { // What cannot be read is nobody's: nextHop refuses it.
 			r.More, r.next = true, a
 			break
 		}
 		r.pop++
 		r.take(m, a.URI.User, secret)
 	}
-	return r
 }
 
 // unstrict takes the last Route value as Request-URI and the token out of the received one.

@@ -3,6 +3,7 @@ package target
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"sipd/location"
@@ -27,6 +28,7 @@ func (d *Decision) findCallee(t Tables, f *Facts, now time.Time) bool {
 	if status != 0 {
 		return d.refuseCallee(t, status)
 	}
+	d.sips = f.URI.Scheme == sipaddr.SIPS
 	for _, u := range users {
 		d.collect(t, u, now, 0)
 	}
@@ -109,6 +111,8 @@ func (d *Decision) collect(t Tables, u *store.User, now time.Time, depth int) {
 			return
 		case b.Suspended():
 			d.contact(b, trace.Skip, "its connection is closed")
+		case d.sips && !isSIPS(b.URI):
+			d.contact(b, trace.Skip, "a sips request goes by TLS alone, to contacts that are sips") // RFC 5630 5.3
 		case d.has(b, u):
 			d.contact(b, trace.Skip, "in the target set already")
 		case b.ByFlow, b.Next.IsValid() && (t.Own == nil || !t.Own(b.Next)):
@@ -119,6 +123,8 @@ func (d *Decision) collect(t Tables, u *store.User, now time.Time, depth int) {
 		}
 	}
 }
+
+func isSIPS(uri string) bool { return len(uri) > 5 && strings.EqualFold(uri[:5], "sips:") }
 
 // has tells whether a contact of u is in the target set already, by somebody else: a URI stands there once (16.5). The same
 // URI behind another flow is another phone, at the same private address in another home (BEHAVIOUR J).

@@ -79,6 +79,7 @@ type Decision struct {
 	key     []byte
 	visited []sipaddr.AOR
 	one     []*store.User
+	sips    bool // the Request-URI is sips
 }
 
 // groupSpan is how far below its best q a group reaches, in thousandths, inclusive (BEHAVIOUR E2, I1).

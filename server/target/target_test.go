@@ -118,6 +118,8 @@ func TestDecide(t *testing.T) {
 		{name: "maddr is a domain of ours", uri: "sip:bob@example.org;maddr=example.org", from: "sip:y@elsewhere.net", want: "proxy 0 0:b@10.0.0.11"},
 		{name: "maddr is a listener", uri: "sip:bob@example.org;maddr=10.9.9.9", own: true, from: "sip:y@elsewhere.net", want: "proxy 0 0:b@10.0.0.11"},
 		{name: "foreign host, maddr is a listener", uri: "sip:bob@elsewhere.net;maddr=10.9.9.9", own: true, from: "sip:y@elsewhere.net", want: "reject 403"},
+		{name: "sips is not for a sip contact", uri: "sips:bob@example.org", from: "sip:y@elsewhere.net", want: "reject 480"},
+		{name: "sips is for a sips contact", uri: "sips:bob@example.org", from: "sip:y@elsewhere.net", loc: contacts{"bob@example.org": {one[0], numericContact("SIPS:b@10.0.0.12", 1000)}}, want: "proxy 0 0:SIPS:b@10.0.0.12"},
 		{name: "host in capitals, escaped user", uri: "sip:b%6Fb@EXAMPLE.org.", from: "sip:y@elsewhere.net", want: "proxy 0 0:b@10.0.0.11"},
 		{name: "user in other case is another", uri: "sip:Bob@example.org", from: "sip:y@elsewhere.net", want: "challenge 407"},
 
