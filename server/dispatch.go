@@ -42,15 +42,15 @@ var onward = []target.Target{{}}
 
 // preprocess does 16.4.
 func (s *Server) preprocess(x *scratch) bool {
-	x.route = s.proxy.Preprocess(&x.msg, &x.tables.Settings.PrivateKey, x)
+	s.proxy.Preprocess(&x.route, &x.msg, &x.tables.Settings.PrivateKey, x)
 	return false
 }
 
 // Local is proxy.Locals: does a Route URI name this proxy. A host name does when it is ProxyName, ServerName or one of our
 // domains, unless its port is none of ours.
-func (x *scratch) Local(u *sipaddr.URI) bool {
+func (x *scratch) Local(u sipaddr.URI) bool {
 	if _, numeric := u.Addr(); numeric {
-		return x.ownURI(u)
+		return x.ownURI(&u)
 	}
 	set := x.tables.Settings
 	named := equalFold(u.Host, set.ProxyName) || equalFold(u.Host, set.ServerName) || x.tables.Domain(u.Host) != nil

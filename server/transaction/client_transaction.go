@@ -91,8 +91,8 @@ func (s *Shard) Start(c *Client, flow transport.Flow, req []byte) {
 	s.stepClient(c, evStart, nil, nil)
 }
 
-// Detach ends the user's interest: no call comes any more, not even Ended.
-func (c *Client) Detach() { c.user = nil }
+// SetUser gives the transaction another user; with nil no call comes any more, not even Ended.
+func (c *Client) SetUser(user ClientUser) { c.user = user }
 
 // Discard gives back a Client that was never started. Ended is not called for it.
 func (s *Shard) Discard(c *Client) {

@@ -132,8 +132,8 @@ func (s *Shard) eachServer(out *transport.Out, now time.Time, f func(s *Shard, t
 	}
 }
 
-// Detach ends the user's interest: no call comes any more, not even Ended, and User is nil.
-func (tx *Server) Detach() { tx.user = nil }
+// SetUser gives the transaction another user; with nil no call comes any more, not even Ended.
+func (tx *Server) SetUser(user ServerUser) { tx.user = user }
 
 // User returns the user that NewServer was given.
 func (tx *Server) User() ServerUser { return tx.user }
