@@ -6,7 +6,7 @@
 //	dispatch.go   the pipeline, in the order of RFC 3261 8.2 and 16.3 to 16.5
 //	call.go       requests that package target decides about
 //	register.go   REGISTER (10.3): registrar decides, location commits, the answer follows the commit
-//	respond.go    answers without a transaction
+//	respond.go    answers of our own, with a transaction and without
 //	log.go        request log rows (BEHAVIOUR D)
 //
 // Its goroutines are the network's workers and the transactions' timers; Run waits for both. A message is handled to its
