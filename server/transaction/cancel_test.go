@@ -40,7 +40,7 @@ func TestCancelAfterProvisional(t *testing.T) {
 		r.respond(answer(sent, 200, "CANCEL"), true)
 		r.respond(answer(sent, 487, "INVITE"), true)
 		r.at(40 * time.Second)
-		r.want("3s ACK", "3s -> 487", "35s -> ended")
+		r.want("3s ACK", "3s -> 487", "35.04s -> ended")
 	})
 }
 
@@ -160,7 +160,7 @@ func TestCancelOther(t *testing.T) {
 		r.do(func(s *Shard) { s.Cancel(c, nil) }) // 9.1: only INVITE
 		r.respond(answer(sent, 200, "BYE"), true)
 		r.at(10 * time.Second)
-		r.want("0s BYE", "0s -> 100", "0s -> 200", "5s -> ended")
+		r.want("0s BYE", "0s -> 100", "0s -> 200", "5.04s -> ended")
 	})
 }
 
@@ -182,7 +182,7 @@ func TestCancelReceived(t *testing.T) {
 		r.receive(request("CANCEL", "z9hG4bKABC"), udpPeer, true) // a retransmission, branch in another case
 		r.receive(request("ACK", "z9hG4bKabc"), udpPeer, true)
 		r.at(50 * time.Second)
-		r.want("1.1s 200", "6.1s -> ended 487")
+		r.want("1.1s 200", "6.16s -> ended 487")
 	})
 }
 

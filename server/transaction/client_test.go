@@ -117,7 +117,7 @@ func TestInviteClientCompleted(t *testing.T) {
 		r.respond(answer(sent, 180, "INVITE"), true)
 		r.respond(answer(sent, 200, "INVITE"), true) // A server cannot have both; absorbed.
 		r.at(40 * time.Second)
-		r.want("3s ACK", "33s -> ended") // Timer D
+		r.want("3s ACK", "33.04s -> ended") // Timer D
 	})
 }
 

@@ -22,7 +22,7 @@ func inviteClient(s state, ev event) (state, action) {
 		case ev1xx:
 			return proceeding, toUser | stopA | stopB
 		case ev2xx:
-			return accepted, toUser | stopA | startB // Timer M
+			return accepted, toUser | stopA | startL // Timer M
 		case ev3xx:
 			return completed, sendAck | toUser | stopA | startD
 		}
@@ -32,7 +32,7 @@ func inviteClient(s state, ev event) (state, action) {
 		case ev1xx:
 			return proceeding, toUser
 		case ev2xx:
-			return accepted, toUser | startB // Timer M
+			return accepted, toUser | startL // Timer M
 		case ev3xx:
 			return completed, sendAck | toUser | startD
 		case evLife:

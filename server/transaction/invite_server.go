@@ -24,7 +24,7 @@ func inviteServer(s state, ev event) (state, action) {
 			return proceeding, sendResponse | stopA
 		case ev2xx:
 			// Not stored: RFC 6026 7.1 leaves retransmissions of a 2xx to the user agents.
-			return accepted, passResponse | stopA | startB // Timer L
+			return accepted, passResponse | stopA | startL // Timer L
 		case ev3xx:
 			return completed, sendResponse | startA | startB // Timers G and H
 		}

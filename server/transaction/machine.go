@@ -102,7 +102,8 @@ const (
 	slowE   // Timer E again with T2
 	stopA   // Timer A, E or G, and the one for 100, no longer run
 
-	startB      // Timer B, F, H, L, M: 64*T1 on all transports
+	startB      // Timer B, F, H: 64*T1 on all transports
+	startL      // Timer L, M: 64*T1 on all transports
 	startD      // Timer D: 32 s; 0 on reliable transports
 	startJ      // Timer J: 64*T1; 0 on reliable transports
 	startK      // Timer I or K: T4; 0 on reliable transports
@@ -114,7 +115,7 @@ var actionNames = [...]string{
 	"sendRequest", "sendAck", "resendAck", "sendResponse", "passResponse", "resend", "send100",
 	"toUser", "tellTimeout", "tellTransport", "tellCancel", "tellNoAck",
 	"startA", "doubleA", "doubleE", "slowE", "stopA",
-	"startB", "startD", "startJ", "startK", "stopB", "startTrying",
+	"startB", "startL", "startD", "startJ", "startK", "stopB", "startTrying",
 }
 
 func (a action) String() string {

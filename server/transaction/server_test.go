@@ -90,7 +90,7 @@ func TestInviteServerConfirmed(t *testing.T) {
 		r.receive(request("ACK", "z9hG4bKabc"), udpPeer, true)
 		r.receive(request("INVITE", "z9hG4bKabc"), udpPeer, true)
 		r.at(10 * time.Second)
-		r.want("0s 404", "500ms 404", "5.7s -> ended 404") // Timer I
+		r.want("0s 404", "500ms 404", "5.76s -> ended 404") // Timer I
 		r.receive(request("ACK", "z9hG4bKabc"), udpPeer, false)
 	})
 }
@@ -134,7 +134,7 @@ func TestServer(t *testing.T) {
 		r.at(5 * time.Second)
 		r.receive(request("MESSAGE", "z9hG4bKabc"), udpPeer, true)
 		r.at(40 * time.Second)
-		r.want("1s 200", "5s 200", "33s -> ended 200") // Timer J
+		r.want("1s 200", "5s 200", "33.04s -> ended 200") // Timer J
 	})
 }
 
@@ -256,7 +256,7 @@ func TestRFC2543(t *testing.T) {
 				r.receive(ack(tag), udpPeer, true)
 				r.receive(ack(tag), udpPeer, true)
 				r.at(10 * time.Second)
-				r.want("0s 487", "5s -> ended 487")
+				r.want("0s 487", "5.04s -> ended 487")
 			})
 			virtual(t, Config{}, func(r *rig) {
 				tx := r.startServer(old("INVITE"), udpPeer, nil)
@@ -282,7 +282,7 @@ func TestServerSendFailed(t *testing.T) {
 			r.receive(request("ACK", "z9hG4bKabc"), udpPeer, true)
 			r.do(func(s *Shard) { s.SendFailed(tx.Ref(), broken) })
 			r.at(40 * time.Second)
-			r.want("0s 180", "0s 180", "0s 486", "5s -> ended 486")
+			r.want("0s 180", "0s 180", "0s 486", "5.04s -> ended 486")
 		})
 	})
 	t.Run("another connection", func(t *testing.T) { // 18.2.2

@@ -109,6 +109,14 @@ func (s *Shard) tickAfter(d time.Duration) int64 {
 	return int64((s.elapsed + d + tickLength - 1) / tickLength)
 }
 
+// tidyTicks is the grain of timers that only let go of what is finished (D, I to M): Run gets up once for many.
+const tidyTicks = 8
+
+// tidyAfter is tickAfter for such a timer: up to 80 ms late.
+func (s *Shard) tidyAfter(d time.Duration) int64 {
+	return (s.tickAfter(d) + tidyTicks - 1) &^ (tidyTicks - 1)
+}
+
 // set links n into the wheel for tick, and remembers that Run may have to get up earlier.
 func (s *Shard) set(n *node, tick int64) {
 	tick = s.wheel.set(n, tick)
@@ -173,12 +181,14 @@ func (s *Shard) setTimers(t *timers, act action, reliable bool) (over bool) {
 		t.life = s.tickAfter(timerB)
 	case act&(startD|startJ|startK) != 0 && reliable:
 		return true
+	case act&startL != 0:
+		t.life = s.tidyAfter(timerB)
 	case act&startD != 0:
-		t.life = s.tickAfter(timerD)
+		t.life = s.tidyAfter(timerD)
 	case act&startJ != 0:
-		t.life = s.tickAfter(timerB)
+		t.life = s.tidyAfter(timerB)
 	case act&startK != 0:
-		t.life = s.tickAfter(T4)
+		t.life = s.tidyAfter(T4)
 	}
 	s.link(t)
 	return false
