@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// TestDrain stops the server while one call is up and another rings (CONTRACT 2, BEHAVIOUR Drain): what is new is refused, what
-// belongs to a call goes on, and at the end of the time what still rings is cancelled and answered.
+// TestDrain stops the server while one call is up and another rings (CONTRACT 2, BEHAVIOUR Drain): what is new is refused,
+// what belongs to a call goes on, and at the end of the time what still rings is cancelled and answered.
 func TestDrain(t *testing.T) {
 	onRig(t, bobAtHome, func(r *rig) {
 		alice, bob := r.host("10.0.0.1"), r.host("10.0.0.11")

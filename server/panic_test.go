@@ -7,8 +7,8 @@ import (
 	"sipd/store"
 )
 
-// TestPanicCostsOneRequest lets the request log panic wherever the server calls it: the process, the shard and other requests
-// go on.
+// TestPanicCostsOneRequest lets the request log panic wherever the server calls it: the process, the shard and other
+// requests go on.
 func TestPanicCostsOneRequest(t *testing.T) {
 	fault := func(row store.LogRow) {
 		if row.CallID == "bad" {

@@ -242,7 +242,8 @@ func (c *Context) retire(s *transaction.Shard) {
 	c.recycle(s)
 }
 
-// afterlife is what is left of a context after a 2xx to an INVITE: every further one goes upstream (16.7 step 5, RFC 6026 8.5).
+// afterlife is what is left of a context after a 2xx to an INVITE: every further one goes upstream (16.7 step 5, RFC 6026
+// 8.5).
 type afterlife struct {
 	p    *Proxy
 	tx   *transaction.Server // nil after it ended

@@ -73,7 +73,8 @@ func TestNextHopByURI(t *testing.T) {
 	}
 }
 
-// TestNextHopByFlow sends to an end whose flow the token or the binding knows, with its Contact as second way where it is one.
+// TestNextHopByFlow sends to an end whose flow the token or the binding knows, with its Contact as second way where it is
+// one.
 func TestNextHopByFlow(t *testing.T) {
 	p := New(Config{Net: ownNet{}})
 	nat := netip.MustParseAddrPort("198.51.100.9:33000")

@@ -47,7 +47,7 @@ func (c *Context) success(s *transaction.Shard, b *branch, m *message.Message) {
 	c.retire(s)
 }
 
-// forwardUp sends m upstream in tx without our Via (steps 3 and 9). RFC 6026 8.9: without a transaction a response goes nowhere.
+// forwardUp sends m upstream in tx without our Via (steps 3 and 9). Without a transaction it goes nowhere (RFC 6026 8.9).
 func (p *Proxy) forwardUp(s *transaction.Shard, tx *transaction.Server, m *message.Message) {
 	if tx == nil {
 		return
