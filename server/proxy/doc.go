@@ -11,6 +11,7 @@
 //	cancel.go     16.10 CANCEL, downstream and from upstream
 //	stateless.go  16.11 the ACK to a 2xx, which has no transaction
 //	context.go          the response context, which ties a server transaction to its branches
+//	afterlife.go        what is left of a context after a 2xx
 //	loop.go             loop detection (RFC 5393 4.2)
 //
 // 16.5 (the target set) is package target's. The package has no goroutine and no lock: everything runs under the lock of

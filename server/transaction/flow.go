@@ -11,9 +11,11 @@ import (
 // the topmost Via and the source, so it serves stateless responses, too.
 //
 // The address is the one the request came from: what 18.2.1 writes into received, whatever the sender has put there. Over
-// UDP the port is the source's when the Via has rport, else that of sent-by or 5060; a numeric maddr overrides the
-// address. On a stream it is the connection; Remote is then where a new one goes when that one is gone: the source address
-// with the port of sent-by.
+// UDP the port is the source's when the Via has rport, else that of sent-by or 5060. On a stream it is the connection; Remote
+// is then where a new one goes when that one is gone: the source address with the port of sent-by.
+//
+// Deviates from RFC 3261 18.2.2: a maddr of the Via is not followed. It served multicast requests, which nobody sends any
+// more, and would let anybody aim our answers at anybody.
 func ResponseFlow(m *message.Message, from transport.Flow) transport.Flow {
 	top := m.Top()
 	if top == nil {
@@ -27,9 +29,7 @@ func ResponseFlow(m *message.Message, from transport.Flow) transport.Flow {
 	}
 	switch from.Proto {
 	case transport.UDP:
-		if maddr, ok := viaAddr(top.Maddr); ok && maddr.Is4() == addr.Unmap().Is4() {
-			addr = maddr
-		} else if top.HasRport {
+		if top.HasRport {
 			port = from.Remote.Port()
 		}
 	case transport.WS, transport.WSS:
@@ -46,19 +46,4 @@ func defaultPort(p transport.Proto) uint16 {
 		return 5061
 	}
 	return 5060
-}
-
-// viaAddr reads a numeric address of a Via parameter; IPv6 with or without brackets (RFC 5118 4.5).
-func viaAddr(b []byte) (netip.Addr, bool) {
-	if len(b) == 0 || len(b) > 64 {
-		return netip.Addr{}, false
-	}
-	if b[0] == '[' && b[len(b)-1] == ']' {
-		b = b[1 : len(b)-1]
-	}
-	a, err := netip.ParseAddr(string(b))
-	if err != nil || a.Zone() != "" {
-		return netip.Addr{}, false
-	}
-	return a.Unmap(), true
 }
