@@ -9,7 +9,7 @@ import (
 	"sipd/store"
 )
 
-// finished logs the end of a proxied request, or the CANCEL of one (BEHAVIOUR D). It is proxy.Config.Finished.
+// finished logs the end of a proxied request (BEHAVIOUR D). It is proxy.Config.Finished.
 func (s *Server) finished(_ *transaction.Shard, f proxy.Finished) {
 	if s.record == nil {
 		return
@@ -23,6 +23,16 @@ func (s *Server) finished(_ *transaction.Shard, f proxy.Finished) {
 	}
 	row.Duration = f.Took
 	row.Time = time.Now().Add(-f.Took)
+	s.write(row)
+}
+
+// cancelled logs a CANCEL that its transaction has answered. It is transaction.Config.Cancelled.
+func (s *Server) cancelled(cancel *message.Message, tag []byte) {
+	if s.record == nil {
+		return
+	}
+	row := logRow(cancel, 200, tag)
+	row.Time = time.Now()
 	s.write(row)
 }
 

@@ -69,21 +69,21 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Net == nil || cfg.Tables == nil || cfg.Location == nil || cfg.Log == nil {
 		return nil, errors.New("server: Net, Tables, Location and Log are needed")
 	}
-	txs, err := transaction.New(transaction.Config{Net: cfg.Net, Log: cfg.Log})
-	if err != nil {
-		return nil, err
-	}
 	s := &Server{
 		net: cfg.Net, tables: cfg.Tables, location: cfg.Location, record: cfg.RequestLog, log: cfg.Log,
-		transactions: txs,
-		verifier:     auth.NewVerifier(),
-		seed:         maphash.MakeSeed(),
-		commits:      cfg.Net.NewOut(),
+		verifier: auth.NewVerifier(),
+		seed:     maphash.MakeSeed(),
+		commits:  cfg.Net.NewOut(),
 	}
 	s.scratch.New = func() any {
 		x := &scratch{server: s}
 		x.tables = target.Tables{Location: s.location, Own: x.own}
 		return x
+	}
+	var err error
+	s.transactions, err = transaction.New(transaction.Config{Net: cfg.Net, Log: cfg.Log, Cancelled: s.cancelled})
+	if err != nil {
+		return nil, err
 	}
 	s.proxy = proxy.New(proxy.Config{Net: cfg.Net, Name: cfg.Tables().Settings.ProxyName, Finished: s.finished, Log: cfg.Log})
 	return s, nil

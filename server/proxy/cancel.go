@@ -10,14 +10,10 @@ import (
 
 // Cancelled is transaction.ServerUser: the caller sent CANCEL, which has been answered (RFC 3261 16.10). All pending
 // branches are cancelled with the caller's own Reason; the responses they bring decide.
-func (c *Context) Cancelled(s *transaction.Shard, tx *transaction.Server, cancel *message.Message) {
+func (c *Context) Cancelled(s *transaction.Shard, _ *transaction.Server, cancel *message.Message) {
 	c.cancelled = true
-	p := c.p
 	c.stop(s, cancel.Value(message.Reason))
-	c.settle(s) // The context may be gone after this.
-	if p.finished != nil {
-		p.finished(s, Finished{Request: cancel, Status: 200, Tag: tx.Tag()})
-	}
+	c.settle(s)
 }
 
 // Abort ends the request from this side, at the end of a drain: pending branches are cancelled, and the caller is answered

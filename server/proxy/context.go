@@ -19,8 +19,8 @@ type Config struct {
 	Net transport.Network
 	// Name is the host name for Via and Record-Route (ProxyName), "" for the numeric address of the side the next hop is on.
 	Name string
-	// Finished is told, under the shard's lock, the final response of every response context, once, and of every CANCEL for
-	// one; its pointers are valid during the call. Nil: nobody asks.
+	// Finished is told, under the shard's lock, the final response of every response context, once; its pointers are valid during
+	// the call. Nil: nobody asks.
 	Finished func(s *transaction.Shard, f Finished)
 	Log      *slog.Logger
 }

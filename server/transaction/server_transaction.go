@@ -190,7 +190,8 @@ func (s *Shard) cancelRequest(m *message.Message, from transport.Flow) bool {
 	}
 	// RFC 3261 9.2: 200 whatever the method and state of the transaction, with the To tag of its responses.
 	s.text = message.AppendResponse(s.text[:0], m, 200, "", tx.Tag(), nil, nil)
-	if c := s.newServer(m, from, nil); c != nil {
+	c := s.newServer(m, from, nil)
+	if c != nil {
 		s.stepServer(c, evStart, 0, nil)
 		s.stepServer(c, ev2xx, 200, s.text)
 	} else {
@@ -201,6 +202,9 @@ func (s *Shard) cancelRequest(m *message.Message, from transport.Flow) bool {
 		if tx.user != nil {
 			tx.user.Cancelled(s, tx, m)
 		}
+	}
+	if c != nil && s.table.told != nil {
+		s.table.told(m, tx.Tag())
 	}
 	return true
 }

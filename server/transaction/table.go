@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"sipd/server/message"
 	"sipd/server/transport"
 )
 
@@ -39,6 +40,10 @@ type Config struct {
 	Net transport.Network // timers send through an Out of it
 	Log *slog.Logger      // nil: nothing is logged
 
+	// Cancelled is told each CANCEL that was answered 200 in a transaction of its own, once, under the shard's lock; tag is the To tag of the
+	// answer. Both are valid during the call. Nil: nobody asks.
+	Cancelled func(cancel *message.Message, tag []byte)
+
 	// Max bounds the server transactions alive at once, and likewise the client transactions; 0 takes 1,048,576. Each
 	// shard takes its share. At the bound NewServer and NewClient return nil; the caller answers 503 statelessly.
 	Max int
@@ -49,6 +54,7 @@ type Table struct {
 	shards []Shard // a power of two of them
 	net    transport.Network
 	log    *slog.Logger
+	told   func(cancel *message.Message, tag []byte)
 	seed   maphash.Seed
 	boot   uint32    // random for each process: a restart repeats no branch
 	epoch  time.Time // tick 0
@@ -76,6 +82,7 @@ func New(cfg Config) (*Table, error) {
 	t := &Table{
 		shards: make([]Shard, n),
 		net:    cfg.Net,
+		told:   cfg.Cancelled,
 		log:    cfg.Log.With("pkg", "transaction"),
 		seed:   maphash.MakeSeed(),
 		epoch:  time.Now(),
