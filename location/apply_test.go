@@ -181,6 +181,8 @@ func TestPrepare(t *testing.T) {
 		{"live stream", Binding{URI: "sip:u@192.0.2.1;transport=tcp", Proto: protoTCP, ByFlow: true, Conn: 5, Source: addr("192.0.2.1:3333")}, "192.0.2.1:5060", protoTCP, true, false},
 		{"closed stream, Contact leads to the same host", Binding{URI: "sip:u@192.0.2.1;transport=tcp", Proto: protoTCP, ByFlow: true, Source: addr("192.0.2.1:3333")}, "192.0.2.1:5060", protoTCP, false, false},
 		{"closed stream behind NAT", Binding{URI: "sip:u@10.0.0.1;transport=tcp", Proto: protoTCP, ByFlow: true, Source: addr("192.0.2.1:3333")}, "10.0.0.1:5060", protoTCP, true, true},
+		{"closed stream, two addresses of one network", Binding{URI: "sip:u@127.0.0.77;transport=tcp", Proto: protoTCP, ByFlow: true, Source: addr("127.0.0.1:3333")}, "127.0.0.77:5060", protoTCP, false, false},
+		{"closed stream, two public addresses", Binding{URI: "sip:u@192.0.2.7;transport=tcp", Proto: protoTCP, ByFlow: true, Source: addr("192.0.2.1:3333")}, "192.0.2.7:5060", protoTCP, false, false},
 		{"closed stream of a UA that wants its flow", Binding{URI: "sip:u@192.0.2.1;transport=tcp;ob", Proto: protoTCP, ByFlow: true, Source: addr("192.0.2.1:3333")}, "192.0.2.1:5060", protoTCP, true, true},
 		{"closed stream, Contact is a name", Binding{URI: "sip:u@phone.example.com;transport=tcp", Proto: protoTCP, ByFlow: true, Source: addr("192.0.2.1:3333")}, "invalid AddrPort", protoTCP, true, true},
 		{"closed stream of an edge proxy", Binding{URI: "sip:u@10.0.0.1", Path: []string{"<sip:192.0.2.7;transport=tcp;lr>"}, Proto: protoTCP, ByFlow: true, Source: addr("192.0.2.7:3333")}, "192.0.2.7:5060", protoTCP, false, false},

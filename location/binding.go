@@ -100,8 +100,8 @@ func (b *Binding) prepare() {
 	}
 }
 
-// flowOnly tells whether nothing but the stream b registered by leads to it: there is no other address, or one that is not
-// where the REGISTER came from, so that a NAT stands between. A proxy of the Path listens where it says.
+// flowOnly tells whether nothing but the stream b registered by leads to it: there is no other address, or a private one while the
+// REGISTER came from a public one, so that a NAT stands between. A proxy of the Path listens where it says.
 func (b *Binding) flowOnly() bool {
 	switch {
 	case !b.Next.IsValid() || b.Proto != protoTCP:
@@ -114,7 +114,15 @@ func (b *Binding) flowOnly() bool {
 		return true
 	}
 	_, ob := u.Param("ob") // RFC 5626 4.3: the UA wants its flow used.
-	return ob || b.Next.Addr() != b.Source.Addr().Unmap()
+	return ob || private(b.Next.Addr()) && !private(b.Source.Addr().Unmap())
+}
+
+// carrierNAT is the shared address space of RFC 6598.
+var carrierNAT = netip.MustParsePrefix("100.64.0.0/10")
+
+// private tells whether an address means something inside one network only.
+func private(a netip.Addr) bool {
+	return a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() || carrierNAT.Contains(a)
 }
 
 // uriOf returns the URI of a name-addr or addr-spec.
