@@ -28,8 +28,9 @@ CREATE TABLE gateway_classes (
   name TEXT NOT NULL UNIQUE CHECK (name NOT IN ('', '*', 'NULL'))
 );
 
+-- An id is never given twice: bindings in memory know their user by it.
 CREATE TABLE users (
-  id               INTEGER PRIMARY KEY,
+  id               INTEGER PRIMARY KEY AUTOINCREMENT,
   user_key         TEXT NOT NULL UNIQUE,
   realm            TEXT NOT NULL,
   display_name     TEXT NOT NULL DEFAULT '',

@@ -35,6 +35,10 @@ const (
 	beginBulk = `INSERT INTO changes (seq, table_name, row_key) VALUES (0, 'users', '*')`
 	endBulk   = `DELETE FROM changes WHERE seq = 0`
 	bulkDone  = `INSERT INTO changes (table_name, row_key) VALUES ('users', '*')`
+	// nextUserID is an id that no user of SQLite has or had.
+	nextUserID = `SELECT 1 + max(coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'users'), 0), coalesce((SELECT max(id) FROM users), 0))`
+	// orderChanges is the lock of the trigger note_changes in Postgres, which makes the order of seq that of commits.
+	orderChanges = `SELECT pg_advisory_xact_lock(1936289892, 1)`
 
 	findUser       = `SELECT i.user_key FROM import_users i JOIN users u ON u.user_key = i.user_key ORDER BY i.n LIMIT 1`
 	findCredential = `SELECT i.auth_username || ' in realm ' || i.realm FROM import_credentials i
@@ -175,7 +179,7 @@ func mergeSQLite(ctx context.Context, conn *sql.Conn) error {
 		}
 	}
 	var base int64
-	if err := conn.QueryRowContext(ctx, `SELECT coalesce(max(id), 0) + 1 FROM users`).Scan(&base); err != nil {
+	if err := conn.QueryRowContext(ctx, nextUserID).Scan(&base); err != nil {
 		return err
 	}
 	now := sqliteText(time.Now())
@@ -215,6 +219,7 @@ func (db *DB) bulkPostgres(ctx context.Context, users []store.ImportUser, progre
 			`INSERT INTO credentials (user_id, auth_username, realm, algorithm, ha1)
 				SELECT u.id, c.auth_username, c.realm, c.algorithm, c.ha1 FROM import_credentials c JOIN import_users i USING (n) JOIN users u ON u.user_key = i.user_key`,
 			endBulk,
+			orderChanges,
 			bulkDone,
 		} {
 			if _, err := tx.Exec(ctx, step); err != nil {

@@ -13,8 +13,9 @@ import (
 const (
 	contactColumns = `user_id, uri, uri_norm, display_name, q_milli, action, expires_at, call_id, cseq, instance_id, reg_id,
 		path, received, flow, user_agent, methods, local_addr, updated_at, id`
-	// refreshColumns are set when the row is there: all but id and user_id, which never change.
-	refreshColumns = `uri = excluded.uri, uri_norm = excluded.uri_norm,
+	// refreshColumns are set when the row is there: all but id and user_id, which never change. A row of another user, or a
+	// static one, came to its id by other hands: uri, which must not be null, has the table refuse to overwrite it.
+	refreshColumns = `uri = CASE WHEN contacts.user_id = excluded.user_id AND contacts.expires_at IS NOT NULL THEN excluded.uri END, uri_norm = excluded.uri_norm,
 		display_name = excluded.display_name, q_milli = excluded.q_milli, action = excluded.action, expires_at = excluded.expires_at,
 		call_id = excluded.call_id, cseq = excluded.cseq, instance_id = excluded.instance_id, reg_id = excluded.reg_id, path = excluded.path,
 		received = excluded.received, flow = excluded.flow, user_agent = excluded.user_agent, methods = excluded.methods,

@@ -22,6 +22,9 @@ const (
 	sqliteLogRows = 100
 	// copyRows is from how many rows on COPY is worth its staging table (measured).
 	copyRows = 1000
+	// maxIndexed is how many bytes of a Call-ID are kept: an index entry of Postgres has room for some 2700, and a stranger
+	// chooses the length.
+	maxIndexed = 1024
 )
 
 const (
@@ -48,7 +51,7 @@ func (db *DB) AppendLog(ctx context.Context, rows []store.LogRow) error {
 func logArgs(r *store.LogRow, time any) []any {
 	text := func(s string) any { return orNull(clean(s)) }
 	return []any{
-		time, clean(r.Method), r.Status, text(r.RequestURL), text(r.CallID), text(r.From), text(r.To),
+		time, clean(r.Method), r.Status, text(r.RequestURL), text(r.CallID[:min(len(r.CallID), maxIndexed)]), text(r.From), text(r.To),
 		text(r.Server), int64(r.CSeq), text(r.FromTag), text(r.ToTag), text(r.AuthUser), text(r.Source), text(r.NextHop),
 		text(r.Class), r.Duration.Milliseconds(), text(r.EventID),
 	}

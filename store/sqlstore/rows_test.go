@@ -2,6 +2,8 @@ package sqlstore_test
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"strings"
@@ -54,6 +56,113 @@ func TestRequestlogRows(t *testing.T) {
 		var callid *string
 		if err := plain.QueryRow(`SELECT method, sip_callid FROM requestlog WHERE event_id = 'e2'`).Scan(&method, &callid); err != nil || method != "BYE\uFFFD" || callid != nil {
 			t.Errorf("got %q %v, %v; want a cleaned method and null", method, callid, err)
+		}
+	})
+}
+
+// A stranger chooses how long his Call-ID is, and an index takes no entry of any length: one row must not hold up the others.
+func TestRequestlogLongCallID(t *testing.T) {
+	onBoth(t, func(t *testing.T, url string) {
+		db := ready(t, url)
+		plain, _ := raw(t, url)
+		random := make([]byte, 4096) // random, so that it cannot be compressed
+		rand.Read(random)
+		long := base64.StdEncoding.EncodeToString(random)
+		for _, rows := range []int{1, 1000} { // Postgres: single rows, COPY
+			var batch []store.LogRow
+			for i := range rows {
+				batch = append(batch, store.LogRow{Time: time.Now(), Method: "INVITE", Status: 200, CallID: long[:len(long)-i], EventID: fmt.Sprint(rows, " ", i)})
+			}
+			if err := db.AppendLog(t.Context(), batch); err != nil {
+				t.Fatalf("%d rows: %v", rows, err)
+			}
+		}
+		var n int
+		if err := plain.QueryRow(`SELECT count(*) FROM requestlog WHERE substr(sip_callid, 1, 100) = '` + long[:100] + `'`).Scan(&n); err != nil || n != 1001 {
+			t.Errorf("got %d rows that begin like the Call-ID, %v; want 1001", n, err)
+		}
+	})
+}
+
+// A reader that has seen change n never finds a smaller one later: a load waits for changes that are being made.
+func TestBulkKeepsTheOrderOfChanges(t *testing.T) {
+	url := databases[1].url(t)
+	db := ready(t, url)
+	plain, _ := raw(t, url)
+	tx, err := plain.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback()
+	if _, err := tx.Exec(`INSERT INTO domains (name) VALUES ('example.com')`); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() {
+		done <- db.BulkUsers(context.Background(), []store.ImportUser{{User: store.User{Key: "a@example.com", Realm: "example.com"}}}, nil)
+	}()
+	select {
+	case err := <-done:
+		t.Errorf("got %v while another change is open, want it to wait", err)
+		done <- err
+	case <-time.After(200 * time.Millisecond):
+	}
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	var last string
+	if err := plain.QueryRow(`SELECT row_key FROM changes ORDER BY seq DESC LIMIT 1`).Scan(&last); err != nil || last != "*" {
+		t.Errorf("got the last change %q, %v; want that of the load", last, err)
+	}
+}
+
+// Two servers that gave out the same id, or a contact written by hand beside a server, must not end in one row.
+func TestCommitSparesForeignRows(t *testing.T) {
+	onBoth(t, func(t *testing.T, url string) {
+		db := ready(t, url)
+		alice, bob := storetest.Add(t, db, "alice"), storetest.Add(t, db, "bob")
+		plain, _ := raw(t, url)
+		if _, err := plain.Exec(fmt.Sprintf(`INSERT INTO contacts (id, user_id, uri) VALUES (1, %d, 'sip:static@192.0.2.1')`, bob.ID)); err != nil {
+			t.Fatal(err)
+		}
+		set := func(id int64, u *store.User) location.RowSet {
+			return location.RowSet{AOR: u.Key, UserID: u.ID, Upsert: []*location.Binding{phone(id, u.ID, time.Now())}}
+		}
+		for _, sets := range [][]location.RowSet{{set(1, alice)}, {set(1, bob)}, {set(1, alice), set(2, alice)}} {
+			errs, err := db.Commit(t.Context(), sets)
+			if err != nil || len(errs) != len(sets) || errs[0] == nil || len(errs) > 1 && errs[1] != nil {
+				t.Errorf("%d sets: got %v, %v; want the first refused alone", len(sets), errs, err)
+			}
+		}
+		got, err := db.LoadAOR(t.Context(), bob.Key)
+		if err != nil || len(got) != 1 || got[0].URI != "sip:static@192.0.2.1" || !got[0].Static() {
+			t.Errorf("got %+v, %v; want Bob's static contact as it was", got, err)
+		}
+	})
+}
+
+// An id is never given twice: what still knows a removed user by id must not take the next one for him.
+func TestUserIDsAreNotReused(t *testing.T) {
+	onBoth(t, func(t *testing.T, url string) {
+		db := ready(t, url)
+		storetest.Add(t, db, "alice")
+		bob := storetest.Add(t, db, "bob")
+		if err := db.RemoveUser(t.Context(), bob.Key); err != nil {
+			t.Fatal(err)
+		}
+		again := storetest.Add(t, db, "bob")
+		if err := db.RemoveUser(t.Context(), again.Key); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.BulkUsers(t.Context(), []store.ImportUser{{User: store.User{Key: bob.Key, Realm: bob.Realm}}}, nil); err != nil {
+			t.Fatal(err)
+		}
+		loaded, err := db.User(t.Context(), bob.Key)
+		if err != nil || again.ID <= bob.ID || loaded.ID <= again.ID {
+			t.Errorf("got ids %d, %d, %+v, %v; want each larger than the one before", bob.ID, again.ID, loaded, err)
 		}
 	})
 }
