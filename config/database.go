@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net/url"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -71,7 +72,7 @@ func ParseDatabase(text string) (Database, error) {
 	}
 	classic := scheme == "sql" || scheme == "fastsql"
 	if classic && (u.Host == "" || strings.Trim(u.Path, "/") == "") {
-		return Database{}, fmt.Errorf("%s: host or database is missing; write %s://user:password@host/database", u.Redacted(), scheme)
+		return Database{}, fmt.Errorf("%s: host or database is missing; write %s://user:password@host/database", MaskURL(text), scheme)
 	}
 	db := Database{}
 	u.Scheme = "postgres"
@@ -82,7 +83,7 @@ func ParseDatabase(text string) (Database, error) {
 			}
 			d, err := ParseDuration(values[len(values)-1])
 			if err != nil || d < time.Second || d > 24*time.Hour {
-				return Database{}, fmt.Errorf("%s: REFRESH is a number of seconds from 1 to 86400: REFRESH=900", u.Redacted())
+				return Database{}, fmt.Errorf("%s: REFRESH is a number of seconds from 1 to 86400: REFRESH=900", MaskURL(text))
 			}
 			db.Refresh = d
 			q.Del(name)
@@ -102,8 +103,12 @@ func hidePort(err error) string {
 	return text
 }
 
-// MaskURL returns a URL with its password masked. It works on text that is no proper URL, too.
+// secretParams are the parameters of a Postgres URL that hold passwords.
+var secretParams = regexp.MustCompile(`(?i)([?&](?:ssl)?password=)[^&\s]*`)
+
+// MaskURL returns a URL with its passwords masked. It works on text that is no proper URL, too.
 func MaskURL(text string) string {
+	text = secretParams.ReplaceAllString(text, "${1}"+Masked)
 	head, rest, ok := strings.Cut(text, "://")
 	if !ok {
 		return text

@@ -116,7 +116,7 @@ func (a *Alias) Check() error {
 // Normalize brings a domain's row into the form of the table (lower case, no trailing dot, an address as RFC 5952 writes
 // it) and tells what is wrong with it.
 func (d *Domain) Normalize() error {
-	d.Canonical = normalHost(d.Canonical)
+	d.Canonical = NormalHost(d.Canonical)
 	if d.Canonical != "" {
 		if err := checkHost("canonical name of "+d.Name, d.Canonical); err != nil {
 			return err
@@ -127,7 +127,7 @@ func (d *Domain) Normalize() error {
 	}
 	switch d.Kind {
 	case Exact:
-		d.Name = normalHost(d.Name)
+		d.Name = NormalHost(d.Name)
 		return checkHost("domain", d.Name)
 	case IP:
 		a, err := netip.ParseAddr(strings.Trim(d.Name, "[]"))
@@ -158,7 +158,9 @@ func (d *Domain) Pattern() (*regexp.Regexp, error) {
 	return re, nil
 }
 
-func normalHost(s string) string {
+// NormalHost brings a host as people write it into the form of domains.name: lower case, no trailing dot, an address
+// without brackets and as RFC 5952 writes it.
+func NormalHost(s string) string {
 	s = strings.ToLower(strings.TrimSuffix(strings.Trim(s, "[]"), "."))
 	if a, err := netip.ParseAddr(s); err == nil {
 		return a.Unmap().String()

@@ -31,7 +31,7 @@ type Reader interface {
 }
 
 // Sink takes rows one by one. It may keep the strings, not the pointers. Rows of one table come together, users before
-// their credentials, all credentials of a user in one run.
+// their credentials; the credentials of a user may come in several runs.
 type Sink interface {
 	Setting(name, value string)
 	Domain(*Domain)

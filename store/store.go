@@ -251,6 +251,7 @@ func (a Algorithm) HA1Len() int {
 }
 
 // PickServer finds the record that -S names; "" means the only one.
+// ErrNotFound says that there is none, ErrInvalid that there are several.
 func PickServer(servers []Server, name string) (Server, error) {
 	names := make([]string, len(servers))
 	for i, s := range servers {
@@ -261,9 +262,9 @@ func PickServer(servers []Server, name string) (Server, error) {
 	}
 	switch {
 	case len(servers) == 0:
-		return Server{}, fmt.Errorf("no server record in the database; run `sipd db migrate`: %w", ErrNotFound)
+		return Server{}, fmt.Errorf("%w: no server record in the database; write `sipd db migrate` first", ErrNotFound)
 	case name == "":
-		return Server{}, fmt.Errorf("several server records, choose one with -S: %s: %w", strings.Join(names, ", "), ErrNotFound)
+		return Server{}, fmt.Errorf("%w: several server records; write -S with one of them: %s", ErrInvalid, strings.Join(names, ", "))
 	}
-	return Server{}, fmt.Errorf("no server record %q, there is %s: %w", name, strings.Join(names, ", "), ErrNotFound)
+	return Server{}, fmt.Errorf("%w: no server record %q, there is %s", ErrNotFound, name, strings.Join(names, ", "))
 }

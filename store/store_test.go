@@ -110,7 +110,7 @@ func TestPickServer(t *testing.T) {
 	}{
 		{"the only one", one, "", 1, ""},
 		{"by name", two, "b", 2, ""},
-		{"several", two, "", 0, "-S: a, b"},
+		{"several", two, "", 0, "-S with one of them: a, b"},
 		{"none", nil, "", 0, "sipd db migrate"},
 		{"another", one, "c", 0, `no server record "c", there is a`},
 	}

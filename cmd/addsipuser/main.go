@@ -68,6 +68,8 @@ func run(ctx context.Context, args []string, env func(string) string, stdin io.R
 		err = errors.New("-d and -D both name a database; write one of them")
 	case f.user == "":
 		err = errors.New("-u is missing; write -u alice@example.com")
+	case f.password == "" && fs.Changed("password"):
+		err = provision.CheckPassword("")
 	case f.password == "" && !f.update:
 		err = errors.New("-p is missing; write -p - and the password on standard input")
 	}
@@ -205,11 +207,11 @@ func save(ctx context.Context, db *sqlstore.DB, u *store.User, update bool, cred
 	if !update {
 		return db.AddUser(ctx, u, credentials)
 	}
-	if err := db.UpdateUser(ctx, u); err != nil {
-		return err
+	// Credentials first: they are what the database may refuse, and then nothing has changed.
+	if hasPassword {
+		if err := db.SetCredentials(ctx, u.ID, credentials); err != nil {
+			return err
+		}
 	}
-	if !hasPassword {
-		return nil
-	}
-	return db.SetCredentials(ctx, u.ID, credentials)
+	return db.UpdateUser(ctx, u)
 }

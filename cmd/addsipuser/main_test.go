@@ -58,6 +58,11 @@ func user(t *testing.T, url string, key sipaddr.AOR) (*store.User, []store.Crede
 
 func TestAddsipuser(t *testing.T) {
 	url := database(t)
+	db := open(t, url)
+	if err := db.AddUser(t.Context(), &store.User{Key: "other@example.com", Realm: "taken"},
+		[]store.Credential{{Username: "bob", Realm: "taken", HA1: strings.Repeat("0", 32)}}); err != nil {
+		t.Fatal(err)
+	}
 	tests := []struct {
 		name  string
 		args  []string
@@ -70,6 +75,8 @@ func TestAddsipuser(t *testing.T) {
 		{"exists", []string{"-D", url, "-u", "alice@example.com", "-p", "x"}, "", 1, "--update"},
 		{"update", []string{"-D", url, "-u", "ALICE@example.com", "-p", "x", "--update"}, "", 0, "added user ALICE@example.com\n"}, // user parts have case
 		{"update a policy, password stays", []string{"-D", url, "-u", "alice@example.com", "-a", "never", "--update"}, "", 0, "changed user alice@example.com\n"},
+		{"update with an empty password", []string{"-D", url, "-u", "alice@example.com", "-p", "", "--update"}, "", 2, "the password is empty"},
+		{"new realm that is taken", []string{"-D", url, "-u", "bob@example.com", "-r", "taken", "-p", "x", "--update"}, "", 1, "bob in realm taken"},
 		{"update nobody", []string{"-D", url, "-u", "carol@example.com", "--update"}, "", 2, "needs -p"},
 		{"new realm without a password", []string{"-D", url, "-u", "alice@example.com", "-r", "x", "--update"}, "", 2, "write -p, too"},
 		{"unknown domain", []string{"-D", url, "-u", "a@example.org", "-p", "x"}, "", 1, "sipd domain add example.org"},

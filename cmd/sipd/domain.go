@@ -123,7 +123,7 @@ func (a *app) removeDomain(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	name := strings.ToLower(strings.TrimSuffix(strings.Trim(args[0], "[]"), "."))
+	name := store.NormalHost(args[0])
 	for i := range rows {
 		if rows[i].Name == args[0] {
 			name = args[0] // a pattern keeps its case
@@ -133,7 +133,7 @@ func (a *app) removeDomain(ctx context.Context, args []string) error {
 		}
 	}
 	users := 0
-	if err := s.Users(ctx, name, func(*store.User) error { users++; return nil }); err != nil {
+	if err := s.Users(ctx, provision.Bracket(name), func(*store.User) error { users++; return nil }); err != nil {
 		return err
 	}
 	if users > 0 {

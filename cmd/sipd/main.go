@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"sipd/store"
 )
 
 // version is set by the linker: git describe.
@@ -73,6 +75,14 @@ func usage(err error) error {
 	return usageError{err}
 }
 
+// ofValue marks err as one of usage when it is about a value that somebody wrote, and not about the database.
+func ofValue(err error) error {
+	if errors.Is(err, store.ErrInvalid) {
+		return usage(err)
+	}
+	return err
+}
+
 // quietError carries an exit status whose reason has been printed already.
 type quietError struct{ code int }
 
@@ -85,7 +95,7 @@ func (a *app) execute(ctx context.Context, args []string) int {
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitDone
 	}
@@ -94,6 +104,13 @@ func (a *app) execute(ctx context.Context, args []string) int {
 		return quiet.code
 	}
 	fmt.Fprintln(a.stderr, "sipd:", err)
+	switch {
+	case a.acting: // the error itself says what to write
+	case cmd.HasSubCommands():
+		fmt.Fprintf(a.stderr, "`%s --help` lists what there is\n", cmd.CommandPath())
+	default:
+		fmt.Fprintln(a.stderr, "write:", cmd.UseLine())
+	}
 	var bad usageError
 	if !a.acting || errors.As(err, &bad) {
 		return exitUsage

@@ -85,7 +85,8 @@ func TestUsage(t *testing.T) {
 		{"unknown command", []string{"rnu"}, 2, `unknown command "rnu"`},
 		{"unknown flag", []string{"--bogus"}, 2, "unknown flag: --bogus"},
 		{"too many arguments", []string{"run", "x"}, 2, "unknown command"},
-		{"missing argument", []string{"user", "add"}, 2, "accepts 1 arg"},
+		{"missing argument", []string{"user", "add"}, 2, "write: sipd user add USER [flags]"},
+		{"unknown flag of a command", []string{"alias", "rm", "--all"}, 2, "write: sipd alias rm ALIAS [USER]"},
 		{"group alone", []string{"user"}, 2, "sub-commands"},
 		{"no database", []string{"run"}, 2, "no database is named"},
 		{"-D and -f", []string{"run", db, "-f", conf}, 2, "-D and -f both"},
@@ -135,6 +136,14 @@ func TestDomains(t *testing.T) {
 		{"rm again", []string{"domain", "rm", "192.0.2.1", d}, 1, "there is no domain"},
 		{"rm with users", []string{"domain", "rm", "example.com", d}, 1, "1 users are in example.com"},
 	})
+	must(t, "domain", "add", "2001:db8::2", d)
+	must(t, "user", "add", "six@[2001:db8::2]", d)
+	expect(t, []expectation{
+		{"users of an IPv6 domain", []string{"user", "list", "2001:DB8::2", d}, 0, "six@[2001:db8::2]"},
+		{"rm IPv6 with users", []string{"domain", "rm", "[2001:db8:0::2]", d}, 1, "1 users are in 2001:db8::2"},
+		{"rm user", []string{"user", "rm", "six@[2001:db8::2]", d}, 0, "removed"},
+		{"rm IPv6 without", []string{"domain", "rm", "[2001:db8:0::2]", d}, 0, "removed"},
+	})
 	var views []domainView
 	if err := json.Unmarshal([]byte(must(t, "domain", "list", "--json", d)), &views); err != nil || len(views) != 1 || views[0].Name != "example.com" {
 		t.Errorf("--json: got %v, %v, want example.com alone", views, err)
@@ -153,6 +162,8 @@ func TestUsers(t *testing.T) {
 		{"unknown class", []string{"user", "add", "x@example.com", "-c", "student", d}, 2, "write one of staff"},
 		{"bad policy", []string{"user", "add", "x@example.com", "-a", "maybe", d}, 2, "required, requested, never"},
 		{"empty standard input", []string{"user", "add", "x@example.com", "-p", "-", d}, 2, "standard input"},
+		{"empty password", []string{"user", "add", "x@example.com", "-p", "", d}, 2, "the password is empty"},
+		{"empty new password", []string{"user", "passwd", "bob@example.com", "-p", "", d}, 2, "the password is empty"},
 		{"list", []string{"user", "list", d}, 0, "Alice@example.com  Alice A.  never     staff  admin"},
 		{"list of another domain", []string{"user", "list", "example.org", d}, 1, "there is no domain example.org"},
 		{"list of the domain", []string{"user", "list", "Example.com", d}, 0, "Alice@example.com"},
@@ -176,6 +187,20 @@ func TestUsers(t *testing.T) {
 	}
 	if v.Key != "Alice@example.com" || v.AuthPolicy != "never" || v.GatewayClass != "staff" || !v.Admin || len(v.Credentials) != 2 {
 		t.Errorf("--json: got %+v", v)
+	}
+}
+
+// A new realm whose credentials somebody else has leaves the user as he was.
+func TestPasswordIsAllOrNothing(t *testing.T) {
+	d := database(t)
+	must(t, "domain", "add", "example.org", d)
+	must(t, "user", "add", "a@example.com", d)
+	must(t, "user", "add", "a@example.org", d)
+	if r := call(t, "", "user", "passwd", "a@example.org", "-r", "example.com", d); r.code != 1 {
+		t.Errorf("got %d %q %q, want 1", r.code, r.out, r.err)
+	}
+	if out := must(t, "user", "show", "a@example.org", "--json", d); !strings.Contains(out, `"realm": "example.org"`) {
+		t.Errorf("got %s, want the old realm", out)
 	}
 }
 

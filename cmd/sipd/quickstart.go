@@ -120,12 +120,12 @@ func (a *app) fill(ctx context.Context, q *quickstartView, addresses []netip.Add
 	}
 	for _, d := range quickstartDomains(q.Domain, addresses) {
 		if err := s.AddDomain(ctx, &d); err != nil && !errors.Is(err, store.ErrExists) {
-			return usage(err)
+			return ofValue(err)
 		}
 	}
 	for _, name := range names {
 		if !strings.Contains(name, "@") {
-			name += "@" + bracket(q.Domain)
+			name += "@" + provision.Bracket(q.Domain)
 		}
 		u, err := provision.Prepare(ctx, s, name, "")
 		if err != nil {
@@ -136,7 +136,7 @@ func (a *app) fill(ctx context.Context, q *quickstartView, addresses []netip.Add
 			if errors.Is(err, store.ErrExists) {
 				return usage(fmt.Errorf("%s stands twice among the names", u.Key))
 			}
-			return usage(err)
+			return ofValue(err)
 		}
 		q.Accounts = append(q.Accounts, account{Key: string(u.Key), Name: u.Key.User(), Password: password})
 	}
@@ -207,14 +207,6 @@ func ownAddresses() (addresses []netip.Addr, note string) {
 	return append(addresses, six...), note
 }
 
-// bracket writes an IPv6 address as a URI has it.
-func bracket(host string) string {
-	if addr, err := netip.ParseAddr(host); err == nil && addr.Is6() {
-		return "[" + host + "]"
-	}
-	return host
-}
-
 // text is what a person types into a phone, and next into a shell; program is what the command was called by.
 func (q *quickstartView) text(program, note string) string {
 	var b strings.Builder
@@ -227,6 +219,6 @@ func (q *quickstartView) text(program, note string) string {
 			fmt.Fprintf(&b, "  outbound proxy                      %s, unless DNS knows %s\n", q.Server, q.Domain)
 		}
 	}
-	fmt.Fprintf(&b, "\nThe server:   %s run -D %s\nAnother user: %[1]s user add NAME@%[3]s -D %[2]s\n", program, q.Database, bracket(q.Domain))
+	fmt.Fprintf(&b, "\nThe server:   %s run -D %s\nAnother user: %[1]s user add NAME@%[3]s -D %[2]s\n", program, q.Database, provision.Bracket(q.Domain))
 	return b.String()
 }

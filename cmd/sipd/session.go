@@ -97,8 +97,11 @@ func (s *session) close() { s.Close() }
 // settings are those in force for a server started the same way; overrides stand above all.
 func (s *session) settings(ctx context.Context, overrides ...config.Value) (*config.Settings, error) {
 	record, err := provision.Pick(ctx, s, s.server)
-	if err != nil {
+	if errors.Is(err, store.ErrNotFound) {
 		return nil, usage(err)
+	}
+	if err != nil {
+		return nil, ofValue(err)
 	}
 	rows, err := s.Settings(ctx, record.ID)
 	if err != nil {

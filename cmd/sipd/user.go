@@ -125,8 +125,10 @@ func (a *app) userCommand() *cobra.Command {
 	var password, realm string
 	passwd := &cobra.Command{
 		Use: "passwd USER", Short: "Change a password; without -p a random one is made and printed", Args: cobra.ExactArgs(1),
-		RunE: a.action(func(ctx context.Context, args []string) error { return a.setPassword(ctx, args[0], password, realm) }),
 	}
+	passwd.RunE = a.action(func(ctx context.Context, args []string) error {
+		return a.setPassword(ctx, passwd, args[0], password, realm)
+	})
 	passwd.Flags().StringVarP(&password, "password", "p", "", "password; - reads a line of standard input")
 	passwd.Flags().StringVarP(&realm, "realm", "r", "", "change the realm, too")
 
@@ -141,12 +143,13 @@ func (a *app) userCommand() *cobra.Command {
 	)
 }
 
-// secret returns the password that a flag names: given, read from standard input, or made up.
-func (a *app) secret(flag string) (password string, random bool, err error) {
-	switch flag {
-	case "":
+// secret returns the password that the flag -p of a command names: given, read from standard input, or made up when it was
+// not written. An empty one is a mistake, such as a variable of a script that is not set.
+func (a *app) secret(cmd *cobra.Command, flag string) (password string, random bool, err error) {
+	switch {
+	case !cmd.Flags().Changed("password"):
 		return provision.RandomPassword(), true, nil
-	case "-":
+	case flag == "-":
 		password, err = provision.ReadPassword(a.stdin)
 	default:
 		password = flag
@@ -177,7 +180,7 @@ func (a *app) addUser(ctx context.Context, cmd *cobra.Command, name string, f *u
 	if err := f.apply(ctx, cmd, s, &u); err != nil {
 		return err
 	}
-	password, random, err := a.secret(f.password)
+	password, random, err := a.secret(cmd, f.password)
 	if err != nil {
 		return err
 	}
@@ -255,7 +258,7 @@ func (a *app) sayUser(ctx context.Context, s *session, u *store.User, format str
 	return a.say(viewUser(u, classes), format, u.Key)
 }
 
-func (a *app) setPassword(ctx context.Context, name, flag, realm string) error {
+func (a *app) setPassword(ctx context.Context, cmd *cobra.Command, name, flag, realm string) error {
 	s, err := a.open(ctx)
 	if err != nil {
 		return err
@@ -269,21 +272,25 @@ func (a *app) setPassword(ctx context.Context, name, flag, realm string) error {
 	if err != nil {
 		return err
 	}
-	password, random, err := a.secret(flag)
+	password, random, err := a.secret(cmd, flag)
 	if err != nil {
 		return err
 	}
-	if realm != "" && realm != u.Realm {
+	moves := realm != "" && realm != u.Realm
+	if moves {
 		u.Realm = realm
 		if err := u.Check(); err != nil {
 			return usage(err)
 		}
+	}
+	// Credentials first: they are what the database may refuse, and then nothing has changed.
+	if err := s.SetCredentials(ctx, u.ID, provision.Credentials(u.Key, u.Realm, password, settings.DigestAlgorithms)); err != nil {
+		return err
+	}
+	if moves {
 		if err := s.UpdateUser(ctx, u); err != nil {
 			return err
 		}
-	}
-	if err := s.SetCredentials(ctx, u.ID, provision.Credentials(u.Key, u.Realm, password, settings.DigestAlgorithms)); err != nil {
-		return err
 	}
 	if random {
 		return a.say(map[string]string{"user_key": string(u.Key), "password": password}, "new password of %s: %s", u.Key, password)
@@ -307,7 +314,7 @@ func (a *app) listUsers(ctx context.Context, args []string) error {
 		if d == nil {
 			return fmt.Errorf("there is no domain %s; `sipd domain list` shows those that are", args[0])
 		}
-		domain = provision.Canonical(d)
+		domain = provision.Bracket(provision.Canonical(d))
 	}
 	classes, err := s.classNames(ctx)
 	if err != nil {

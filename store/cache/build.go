@@ -31,7 +31,7 @@ type builder struct {
 // blockRows is how many users are collected at a time while their number is unknown.
 const blockRows = 4096
 
-// credsRun is the credentials of one user after the other, as a store hands them over.
+// credsRun is the credentials of one user that came one after the other; a user may have several runs.
 type credsRun struct {
 	userID int64
 	rows   []store.Credential

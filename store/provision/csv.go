@@ -1,6 +1,7 @@
 package provision
 
 import (
+	"bufio"
 	"context"
 	"encoding/csv"
 	"errors"
@@ -15,6 +16,9 @@ import (
 
 // maxImport is how many users one file may have: the size sipd is built for, with room.
 const maxImport = 5_000_000
+
+// byteOrderMark is what spreadsheets begin a file with.
+const byteOrderMark = "\ufeff"
 
 // columns are what the header line of an import may name.
 var columns = []string{"user_key", "password", "ha1", "ha1_sha256", "realm", "auth_policy", "gateway_class", "display_name", "email"}
@@ -41,39 +45,44 @@ func (e *LineError) Unwrap() error { return e.Err }
 // ReadCSV reads users. The first line names the columns: user_key and any of password, ha1 (MD5), ha1_sha256, realm,
 // auth_policy, gateway_class, display_name, email. A password makes credentials for every algorithm and both names; an
 // HA1 is one for the name `alice`, because it cannot be made for another. The first bad line is a LineError and nothing is imported.
-func ReadCSV(ctx context.Context, name string, in io.Reader, st store.Admin, algorithms []store.Algorithm) (*Import, error) {
-	r := csv.NewReader(in)
+func ReadCSV(ctx context.Context, file string, in io.Reader, st store.Admin, algorithms []store.Algorithm) (*Import, error) {
+	text := bufio.NewReader(in)
+	if mark, _ := text.Peek(len(byteOrderMark)); string(mark) == byteOrderMark { // what cannot be read, csv reports
+		text.Discard(len(byteOrderMark))
+	}
+	r := csv.NewReader(text)
 	r.ReuseRecord = true
 	head, err := r.Read()
 	if err != nil {
 		if errors.Is(err, io.EOF) {
 			err = errors.New("the file is empty; the first line names the columns: user_key,password")
 		}
-		return nil, &LineError{name, 1, csvError(err)}
+		return nil, &LineError{file, 1, csvError(err)}
 	}
 	reader := lineReader{st: st, algorithms: algorithms, hosts: map[string]*store.Domain{}, templates: map[string]store.User{}, column: map[string]int{}}
 	for i, c := range head {
-		c = strings.ToLower(strings.TrimSpace(strings.TrimPrefix(c, "\ufeff"))) // spreadsheets begin with a byte order mark
+		c = strings.ToLower(strings.TrimSpace(c))
 		if !isColumn(c) {
-			return nil, &LineError{name, 1, fmt.Errorf("column %q; the columns are %s", c, strings.Join(columns, ", "))}
+			return nil, &LineError{file, 1, fmt.Errorf("column %q; the columns are %s", c, strings.Join(columns, ", "))}
 		}
 		if _, twice := reader.column[c]; twice {
-			return nil, &LineError{name, 1, fmt.Errorf("column %s stands twice", c)}
+			return nil, &LineError{file, 1, fmt.Errorf("column %s stands twice", c)}
 		}
 		reader.column[c] = i
 	}
 	if _, ok := reader.column["user_key"]; !ok {
-		return nil, &LineError{name, 1, errors.New("no column user_key; the first line names the columns: user_key,password")}
+		return nil, &LineError{file, 1, errors.New("no column user_key; the first line names the columns: user_key,password")}
 	}
 	if err := reader.load(ctx); err != nil {
 		return nil, err
 	}
 
 	imp := &Import{lines: map[sipaddr.AOR]int{}}
+	names := map[authName]int{} // in which line
 	for {
 		record, err := r.Read()
 		if errors.Is(err, io.EOF) {
-			return imp, imp.checkNew(ctx, name, st)
+			return imp, imp.checkNew(ctx, file, st)
 		}
 		if err != nil {
 			line := 0
@@ -81,23 +90,33 @@ func ReadCSV(ctx context.Context, name string, in io.Reader, st store.Admin, alg
 			if errors.As(err, &pe) {
 				line = pe.Line
 			}
-			return nil, &LineError{name, line, csvError(err)}
+			return nil, &LineError{file, line, csvError(err)}
 		}
 		line, _ := r.FieldPos(0)
 		u, err := reader.user(ctx, record)
 		if err != nil {
-			return nil, &LineError{name, line, err}
+			return nil, &LineError{file, line, err}
 		}
 		if first, twice := imp.lines[u.User.Key]; twice {
-			return nil, &LineError{name, line, fmt.Errorf("user %s stands in line %d already", u.User.Key, first)}
+			return nil, &LineError{file, line, fmt.Errorf("user %s stands in line %d already", u.User.Key, first)}
 		}
 		if len(imp.Users) == maxImport {
-			return nil, &LineError{name, line, fmt.Errorf("more than %d users; split the file", maxImport)}
+			return nil, &LineError{file, line, fmt.Errorf("more than %d users; split the file", maxImport)}
+		}
+		for _, c := range u.Credentials {
+			name := authName{c.Username, c.Realm}
+			if first, twice := names[name]; twice && first != line {
+				return nil, &LineError{file, line, fmt.Errorf("line %d has the name %s in realm %s already", first, c.Username, c.Realm)}
+			}
+			names[name] = line
 		}
 		imp.lines[u.User.Key] = line
 		imp.Users = append(imp.Users, u)
 	}
 }
+
+// authName is what a credential is found by: one user's alone.
+type authName struct{ username, realm string }
 
 // checkNew reports users that the database has already, with the line that adds them again.
 func (imp *Import) checkNew(ctx context.Context, name string, st store.Admin) error {
@@ -183,7 +202,7 @@ func (r *lineReader) domain(text string) (sipaddr.AOR, *store.Domain, error) {
 		return "", nil, err
 	}
 	if d := r.hosts[aor.Host()]; d != nil && aor.User() != "" {
-		return sipaddr.AOR(aor.User() + "@" + bracket(Canonical(d))), d, nil
+		return sipaddr.AOR(aor.User() + "@" + Bracket(Canonical(d))), d, nil
 	}
 	key, d, err := r.domains.Resolve(text)
 	if err == nil {

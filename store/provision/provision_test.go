@@ -135,6 +135,15 @@ func TestReadCSV(t *testing.T) {
 	}
 }
 
+// LibreOffice quotes every field, and may put a byte order mark before the first quote.
+func TestReadCSVQuotedAfterByteOrderMark(t *testing.T) {
+	text := "\ufeff\"user_key\",\"password\"\r\n\"alice@example.com\",\"p w\"\r\n"
+	imp, err := provision.ReadCSV(t.Context(), "f.csv", strings.NewReader(text), filled(t), []store.Algorithm{store.MD5})
+	if err != nil || len(imp.Users) != 1 || imp.Users[0].User.Key != "alice@example.com" {
+		t.Errorf("got %+v, %v, want Alice", imp, err)
+	}
+}
+
 func TestReadCSVErrors(t *testing.T) {
 	const head = "user_key,password,ha1,realm,auth_policy,gateway_class\n"
 	good := "a@example.com,pw,,,,\n"
@@ -154,6 +163,7 @@ func TestReadCSVErrors(t *testing.T) {
 		{"policy", head + "b@example.com,pw,,,sometimes,\n", "f.csv:2: auth policy"},
 		{"class", head + "b@example.com,pw,,,,students\n", "sipd class add students"},
 		{"twice", head + good + "b@example.com,pw,,,,\nA@EXAMPLE.com,pw,,,,\na@pbx.example.com,pw,,,,\n", "f.csv:5: user a@example.com stands in line 2 already"},
+		{"name twice in a realm", head + good + "a@[2001:db8::1],pw,,campus,,\n", "f.csv:3: line 2 has the name a in realm campus already"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -22,10 +21,7 @@ type Domains []store.Domain
 
 // Find returns the row that covers host: exact and ip rows first, then regular expressions by id; nil when there is none.
 func (ds Domains) Find(host string) *store.Domain {
-	host = strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
-	if a, err := netip.ParseAddr(host); err == nil {
-		host = a.Unmap().String()
-	}
+	host = store.NormalHost(host)
 	for i := range ds {
 		if ds[i].Kind != store.Regex && ds[i].Name == host {
 			return &ds[i]
@@ -77,12 +73,12 @@ func (ds Domains) Resolve(text string) (sipaddr.AOR, *store.Domain, error) {
 	if d == nil {
 		return "", nil, fmt.Errorf("%w: %s is not among the domains of this server; write `sipd domain add %s` first", ErrNoDomain, aor.Host(), aor.Host())
 	}
-	return sipaddr.AOR(aor.User() + "@" + bracket(Canonical(d))), d, nil
+	return sipaddr.AOR(aor.User() + "@" + Bracket(Canonical(d))), d, nil
 }
 
-// bracket writes an IPv6 host as AORs have it.
-func bracket(host string) string {
-	if strings.Contains(host, ":") {
+// Bracket writes an IPv6 host as AORs have it.
+func Bracket(host string) string {
+	if strings.Contains(host, ":") && !strings.HasPrefix(host, "[") {
 		return "[" + host + "]"
 	}
 	return host
@@ -121,7 +117,7 @@ func CheckPassword(password string) error {
 
 // Template returns the user that new users of a domain take their columns from: default@domain, or nothing special.
 func Template(ctx context.Context, st store.Admin, domain string) (store.User, error) {
-	u, err := st.User(ctx, sipaddr.AOR(store.TemplateUser+"@"+bracket(domain)))
+	u, err := st.User(ctx, sipaddr.AOR(store.TemplateUser+"@"+Bracket(domain)))
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return store.User{}, nil
