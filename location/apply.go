@@ -24,9 +24,12 @@ func apply(before []*Binding, c *Change, nextID func() int64) (plan, error) {
 	var dead []*Binding
 	live := make([]*Binding, 0, len(before)+len(c.Set))
 	for _, b := range before {
-		if b.Live(c.Now) {
+		switch {
+		case b.UserID != c.UserID: // Of a former user with this key, who was removed; nor can his row be another's.
+			p.rows.Delete = append(p.rows.Delete, b.ID)
+		case b.Live(c.Now):
 			live = append(live, b)
-		} else {
+		default:
 			dead = append(dead, b)
 		}
 	}
@@ -186,11 +189,11 @@ func (p *plan) remove(b *Binding) {
 	p.rows.Delete = append(p.rows.Delete, b.ID)
 }
 
-// expired returns the rows and what is left of list when the bindings that expired before now go; ok is false when none did.
-func expired(aor sipaddr.AOR, list []*Binding, now time.Time) (p plan, ok bool) {
+// expired returns the rows and what is left of list when the bindings that are over go; ok is false when none is.
+func expired(aor sipaddr.AOR, list []*Binding, owner int64, now time.Time) (p plan, ok bool) {
 	p.rows.AOR = aor
 	for _, b := range list {
-		if b.Live(now) {
+		if !b.over(owner, now) {
 			p.after = append(p.after, b)
 			continue
 		}

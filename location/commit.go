@@ -19,6 +19,7 @@ const (
 	probeEvery    = time.Second      // while the database is away
 	quickDelete   = 2 * time.Second  // how long a start waits for the deletion of expired rows
 	sweepEvery    = time.Minute      // expired bindings are invisible anyway; this only frees their memory and rows
+	maxClosed     = 1 << 16          // closed connections remembered in an interval: more close only under attack
 	sweepMax      = 1 << 16          // AORs looked at again in one sweep: bounds the list, the rest waits a minute
 )
 
@@ -29,8 +30,13 @@ type committer struct {
 
 	waiting []*Change                           // taken from the queue, not yet in a batch: an earlier change of their AOR was
 	conns   map[uint64]map[sipaddr.AOR]struct{} // which AORs have a binding with this Conn
-	doubt   map[sipaddr.AOR]struct{}            // AORs whose rows must be read before memory can be believed
-	expired []sipaddr.AOR                       // found by the last sweep, not yet deleted
+	// Connections that closed in this interval of the sweep and in the one before. What registers over one of them was received
+	// before it closed and comes too late; no registration is under way for longer (Timer F).
+	closed, closedBefore map[uint64]struct{}
+	stopping             bool // what is queued is committed, or refused after the first commit that fails
+
+	doubt   map[sipaddr.AOR]struct{} // AORs whose rows must be read before memory can be believed
+	expired []sipaddr.AOR            // found by the last sweep, not yet deleted
 
 	// One batch: work[i] belongs to sets[i].
 	taken map[sipaddr.AOR]struct{} // the AORs that are in it
@@ -78,6 +84,7 @@ func (s *Service) Run(ctx context.Context) error {
 		case <-s.wake:
 			s.suspend()
 		case <-sweep.C:
+			s.forgetClosed()
 			s.findExpired(time.Now())
 		case <-probe.C:
 			if s.away.Load() || len(s.c.doubt) > 0 {
@@ -88,7 +95,7 @@ func (s *Service) Run(ctx context.Context) error {
 	s.closed.mu.Lock()
 	s.closed.yes = true
 	s.closed.mu.Unlock()
-	s.c.expired = nil
+	s.c.expired, s.c.stopping = nil, true
 	for len(s.queue) > 0 || len(s.c.waiting) > 0 {
 		s.batch(calls)
 	}
@@ -109,7 +116,11 @@ func (s *Service) batch(ctx context.Context) {
 	if len(s.c.done) > 0 {
 		s.flush()
 	}
-	if s.c.cause != nil { // After the answers: the question may take its time.
+	switch {
+	case s.c.cause == nil:
+	case s.c.stopping:
+		s.away.Store(true) // A database that others have locked answers questions: each batch would wait again.
+	default: // After the answers: the question may take its time.
 		s.lost(ctx, s.c.cause)
 	}
 	clear(s.c.work)
@@ -161,7 +172,7 @@ drain:
 			continue // Its change has taken them.
 		}
 		taken[aor] = struct{}{}
-		if p, ok := expired(aor, s.list(aor), time.Now()); ok {
+		if p, ok := expired(aor, s.list(aor), s.owner(aor), time.Now()); ok {
 			s.c.work = append(s.c.work, work{plan: p})
 			s.c.sets = append(s.c.sets, p.rows)
 			rows += len(p.rows.Delete)
@@ -191,6 +202,9 @@ func (s *Service) plan(c *Change) int {
 	}
 	for _, b := range p.rows.Upsert {
 		b.UserID = c.UserID
+		if s.hasClosed(b.Conn) {
+			b.Conn = 0
+		}
 		b.pack()
 		b.prepare()
 	}
@@ -211,13 +225,20 @@ func (s *Service) commit(ctx context.Context) {
 	cancel()
 	switch {
 	case err == nil:
+		refused := false
 		for i, w := range s.c.work {
 			if i < len(errs) && errs[i] != nil {
 				s.failed(w, errs[i])
+				refused = true
 				continue
 			}
 			s.publish(w.plan.rows.AOR, w.plan.after)
 			s.succeeded(w)
+		}
+		if refused { // Perhaps somebody else has written rows with the next ids.
+			if top, err := s.top(ctx); err == nil {
+				s.c.lastID = max(s.c.lastID, top)
+			}
 		}
 	case errors.Is(err, ErrNotCommitted):
 		for _, w := range s.c.work {
@@ -420,6 +441,13 @@ func (s *Service) suspend() {
 	s.closing.conns = nil
 	s.closing.mu.Unlock()
 	for _, conn := range conns {
+		if len(s.c.closed) >= maxClosed {
+			s.forgetClosed()
+		}
+		if s.c.closed == nil {
+			s.c.closed = make(map[uint64]struct{})
+		}
+		s.c.closed[conn] = struct{}{}
 		for aor := range s.c.conns[conn] {
 			list := slices.Clone(s.list(aor))
 			for i, b := range list {
@@ -436,7 +464,22 @@ func (s *Service) suspend() {
 	}
 }
 
-// findExpired lists the AORs that have expired bindings.
+// forgetClosed begins a new interval of closed connections.
+func (s *Service) forgetClosed() { s.c.closed, s.c.closedBefore = nil, s.c.closed }
+
+func (s *Service) hasClosed(conn uint64) bool {
+	_, now := s.c.closed[conn]
+	_, before := s.c.closedBefore[conn]
+	return now || before
+}
+
+// over tells whether b is to go: it has expired, or was a former user's. An AOR without a user keeps its bindings, because a
+// row of users that cannot be used now may be mended.
+func (b *Binding) over(owner int64, now time.Time) bool {
+	return !b.Live(now) || owner != 0 && b.UserID != owner
+}
+
+// findExpired lists the AORs that have bindings which are over.
 func (s *Service) findExpired(now time.Time) {
 	if len(s.c.expired) > 0 || s.away.Load() {
 		return
@@ -445,7 +488,8 @@ func (s *Service) findExpired(now time.Time) {
 		sh := &s.shard[i]
 		sh.mu.RLock()
 		for aor, list := range sh.aors {
-			if slices.ContainsFunc(list, func(b *Binding) bool { return !b.Live(now) }) {
+			owner := s.owner(aor)
+			if slices.ContainsFunc(list, func(b *Binding) bool { return b.over(owner, now) }) {
 				s.c.expired = append(s.c.expired, aor)
 			}
 		}

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"sipd/sipaddr"
 )
 
 // One bad set fails alone.
@@ -199,6 +201,73 @@ func TestDoubt(t *testing.T) {
 		}
 		if res := r.submit(change(alice, "sip:a@192.0.2.1", "x", 3))(); res.Err != nil {
 			t.Errorf("alice again: %v", res.Err)
+		}
+	})
+}
+
+// Stopping is not held up by a database that others have locked: after one failed commit the rest is refused.
+func TestStopWhileLocked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		f.gate = make(chan struct{})
+		r := newRig(t, f)
+		var waits []func() Result
+		for i := range 1000 {
+			waits = append(waits, r.submit(change(sipaddr.AOR(fmt.Sprintf("u%d@example.com", i)), "sip:u@192.0.2.1", "x", 1)))
+		}
+		synctest.Wait()
+		f.set(func() { f.fail = fmt.Errorf("%w: locked", ErrNotCommitted) })
+		go func() {
+			time.Sleep(time.Second)
+			close(f.gate)
+		}()
+		r.stop()
+		for i, wait := range waits {
+			if res := wait(); res.Err == nil {
+				t.Fatalf("change %d: got success", i)
+			}
+		}
+		if n := len(f.batches); n > 2 {
+			t.Errorf("got %d commits, want no more than the one under way and the next", n)
+		}
+	})
+}
+
+// An id that somebody else's row has is not given out again and again.
+func TestForeignIDIsPassedOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		r := newRig(t, f)
+		defer r.stop()
+		f.set(func() {
+			for id := range int64(5) {
+				f.add(bob, *bound(id+1, "sip:static@192.0.2.9", "", 0))
+			}
+			f.badAOR = alice // as the table refuses to overwrite Bob's row
+		})
+		if res := r.submit(change(alice, "sip:a@192.0.2.1", "x", 1))(); !errors.Is(res.Err, ErrNotCommitted) {
+			t.Errorf("got %v, want ErrNotCommitted", res.Err)
+		}
+		f.set(func() { f.badAOR = "" })
+		if res := r.submit(change(alice, "sip:a@192.0.2.1", "x", 2))(); res.Err != nil || res.Bindings[0].ID != 6 {
+			t.Errorf("got %q, %v; want the first id that is free", show(res.Bindings), res.Err)
+		}
+	})
+}
+
+func TestStatusAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		r := newRig(t, f)
+		defer r.stop()
+		if r.s.Away() {
+			t.Error("away at the start")
+		}
+		f.set(func() { f.down = errors.New("connection refused") })
+		r.submit(change(alice, "sip:a@192.0.2.1", "x", 1))()
+		synctest.Wait()
+		if !r.s.Away() {
+			t.Error("not away although the database does not answer")
 		}
 	})
 }

@@ -292,3 +292,69 @@ func TestConcurrent(t *testing.T) {
 		}
 	}
 }
+
+// A connection that closed before what registered over it was committed is as closed as any other.
+func TestConnClosedBeforeTheCommit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		f.gate = make(chan struct{})
+		r := newRig(t, f)
+		defer r.stop()
+		over := func(uri string, cseq uint32, conn uint64) func() Result {
+			c := change(alice, uri, "x", cseq)
+			b := c.Set[0]
+			b.Proto, b.Conn, b.ByFlow, b.Source = protoTCP, conn, true, addr("192.0.2.1:40000")
+			return r.submit(c)
+		}
+		first := over("sip:a@10.0.0.1;transport=tcp", 1, 5)
+		synctest.Wait() // Its commit is under way.
+		second := over("sip:a@10.0.0.2;transport=tcp", 2, 5)
+		r.s.ConnClosed(5)
+		r.s.ConnClosed(6)
+		close(f.gate)
+		first()
+		second()
+		synctest.Wait()
+		late := over("sip:a@10.0.0.3;transport=tcp", 3, 6) // received before 6 closed, submitted after
+		late()
+		for _, b := range r.s.Bindings([]byte(alice)) {
+			if b.Conn != 0 || !b.Suspended() {
+				t.Errorf("%s: got Conn %d Suspended %v, want it suspended", b.URI, b.Conn, b.Suspended())
+			}
+		}
+		if n := len(r.s.c.conns); n != 0 {
+			t.Errorf("got %d connections indexed, want none", n)
+		}
+	})
+}
+
+// A user that was removed and added again is another user: he does not inherit where the former one was.
+func TestFormerUser(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, newFake())
+		defer r.stop()
+		owner := map[sipaddr.AOR]int64{alice: 7, bob: 7}
+		r.s.owner = func(aor sipaddr.AOR) int64 { return owner[aor] }
+		r.submit(change(alice, "sip:a@192.0.2.1", "x", 1))()
+		r.submit(change(bob, "sip:b@192.0.2.1", "x", 1))()
+
+		again := change(alice, "sip:a@192.0.2.1", "x", 1)
+		again.UserID = 8
+		if res := r.submit(again)(); res.Err != nil || show(res.Bindings) != "3:a@192.0.2.1" || res.Bindings[0].UserID != 8 {
+			t.Errorf("got %q, %v; want the new user's binding alone, in a row of its own", show(res.Bindings), res.Err)
+		}
+		delete(owner, bob) // A row of users that cannot be used now may be mended: nothing is thrown away.
+		owner[alice] = 8
+		time.Sleep(sweepEvery + time.Second)
+		synctest.Wait()
+		if r.bindings(alice) == "" || r.bindings(bob) == "" {
+			t.Errorf("got alice %q bob %q, want both", r.bindings(alice), r.bindings(bob))
+		}
+		owner[bob] = 9
+		time.Sleep(sweepEvery)
+		synctest.Wait()
+		if r.bindings(bob) != "" || len(r.f.uris(bob)) != 0 {
+			t.Errorf("got bob %q, stored %v, want nothing of the former user", r.bindings(bob), r.f.uris(bob))
+		}
+	})
+}

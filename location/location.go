@@ -51,6 +51,9 @@ type Result struct {
 type Config struct {
 	Store Store
 	Flush func() // called after each batch of Done, from the committer's goroutine; may be nil
+	// Owner returns the user whose key an AOR is now, 0 for none. A user who was removed and added again is another one: what
+	// the former one left is dropped within a minute. May be nil: then only the new one's first registration drops it.
+	Owner func(sipaddr.AOR) int64
 	Log   *slog.Logger
 }
 
@@ -58,6 +61,7 @@ type Config struct {
 type Service struct {
 	store Store
 	flush func()
+	owner func(sipaddr.AOR) int64
 	log   *slog.Logger
 
 	seed  maphash.Seed
@@ -88,9 +92,12 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Store == nil {
 		return nil, errors.New("location: Config.Store is nil")
 	}
-	s := &Service{store: cfg.Store, flush: cfg.Flush, log: cfg.Log, seed: maphash.MakeSeed()}
+	s := &Service{store: cfg.Store, flush: cfg.Flush, owner: cfg.Owner, log: cfg.Log, seed: maphash.MakeSeed()}
 	if s.flush == nil {
 		s.flush = func() {}
+	}
+	if s.owner == nil {
+		s.owner = func(sipaddr.AOR) int64 { return 0 }
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -166,6 +173,9 @@ func (s *Service) Submit(c *Change) error {
 		return ErrBusy
 	}
 }
+
+// Away tells whether the database does not answer, so that registrations are refused.
+func (s *Service) Away() bool { return s.away.Load() }
 
 // ConnClosed says that a stream connection is gone: what was reachable through it alone is suspended until it registers
 // again, other bindings fall back to their Contact.

@@ -62,6 +62,7 @@ type Status struct {
 	Err      error     // why the last refresh failed; nil when it did not
 	Failing  time.Time // since when refreshes fail; zero when they do not
 	Watching bool      // changes are noticed at once, not only by the next full refresh
+	Blind    time.Time // since when they are not, because watching failed; zero when it did not
 	Problems []Problem // rows that cannot be used; the last good ones stay in force
 }
 
@@ -348,6 +349,7 @@ func (c *Cache) watch(ctx context.Context) {
 		if time.Since(started) > retryMax {
 			pause = retryMin
 		}
+		c.blind(time.Now())
 		c.log.WarnContext(ctx, "changes are not noticed at once", "err", err)
 		select {
 		case <-ctx.Done():
@@ -361,5 +363,16 @@ func (c *Cache) watch(ctx context.Context) {
 func (c *Cache) watching(on bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.status.Watching = on
+	if c.status.Watching = on; on {
+		c.status.Blind = time.Time{}
+	}
+}
+
+// blind notes since when changes are not noticed at once.
+func (c *Cache) blind(since time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.status.Blind.IsZero() {
+		c.status.Blind = since
+	}
 }

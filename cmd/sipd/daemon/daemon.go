@@ -19,6 +19,7 @@ import (
 	"sipd/requestlog"
 	"sipd/server"
 	"sipd/server/transport"
+	"sipd/sipaddr"
 	"sipd/store"
 	"sipd/store/cache"
 	"sipd/store/provision"
@@ -82,6 +83,7 @@ type daemon struct {
 	health   *health // nil: AdminListen off
 	started  bool    // serve has begun: the parts close what they own
 	first    *config.Settings
+	seen     *config.Settings // the last that changed looked at; its own
 	state    atomic.Int32
 }
 
@@ -110,7 +112,7 @@ func (d *daemon) prepare(ctx context.Context) (err error) {
 	}
 	record, err := provision.Pick(ctx, d.store, d.cfg.Server)
 	if err != nil {
-		return configError{err}
+		return asConfig(err)
 	}
 	if err := d.lock(ctx, record.ID); err != nil {
 		return err
@@ -126,7 +128,7 @@ func (d *daemon) prepare(ctx context.Context) (err error) {
 	for _, note := range d.first.Notes {
 		d.log.WarnContext(ctx, note)
 	}
-	d.location, err = location.New(location.Config{Store: d.store, Flush: func() { d.server.Flush() }, Log: d.log.With("pkg", "location")})
+	d.location, err = location.New(location.Config{Store: d.store, Flush: func() { d.server.Flush() }, Owner: d.owner, Log: d.log.With("pkg", "location")})
 	if err != nil {
 		return err
 	}
@@ -150,6 +152,14 @@ func (d *daemon) prepare(ctx context.Context) (err error) {
 	}
 	d.log.InfoContext(ctx, "loaded", "users", d.cache.Status().Users, "domains", d.cache.Status().Domains, "dur", time.Since(begin).Round(time.Millisecond))
 	return nil
+}
+
+// owner returns the user whose key aor is, 0 for none.
+func (d *daemon) owner(aor sipaddr.AOR) int64 {
+	if u := d.cache.Snapshot().User([]byte(aor)); u != nil {
+		return u.ID
+	}
+	return 0
 }
 
 // asConfig marks the errors that an operator mends in the settings.
@@ -300,9 +310,10 @@ func (d *daemon) close() error {
 // changed hears of each new snapshot.
 func (d *daemon) changed(s *cache.Snapshot) {
 	d.cfg.Levels.Set(s.Settings.Debug)
-	if d.first == nil {
+	if d.first == nil || s.Settings == d.seen {
 		return
 	}
+	d.seen = s.Settings
 	for _, name := range restartSettings {
 		if was, is := strings.Join(d.first.Values[name], " "), strings.Join(s.Settings.Values[name], " "); was != is {
 			d.log.Warn("setting changed; it takes effect at the next start", "name", name, "value", is)

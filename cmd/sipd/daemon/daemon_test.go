@@ -3,10 +3,13 @@ package daemon
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
+	"time"
 
 	"sipd/config"
 	"sipd/store"
+	"sipd/store/cache"
 )
 
 func TestGCPercent(t *testing.T) {
@@ -31,6 +34,33 @@ func TestAsConfig(t *testing.T) {
 		}
 		if asConfig(c.err).Error() != c.err.Error() {
 			t.Errorf("asConfig(%v) changed the message to %v", c.err, asConfig(c.err))
+		}
+	}
+}
+
+func TestReasons(t *testing.T) {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for _, c := range []struct {
+		name   string
+		status cache.Status
+		away   bool
+		want   []string
+	}{
+		{"all is well", cache.Status{Current: at, Watching: true}, false, nil},
+		{"starting to watch", cache.Status{Current: at}, false, nil},
+		{"old tables", cache.Status{Current: at, Watching: true, Err: errors.New("connection refused")}, false, []string{"2026-01-02T03:04:05Z: connection refused"}},
+		{"not watching", cache.Status{Current: at, Blind: at}, false, []string{"since 2026-01-02T03:04:05Z changes"}},
+		{"away", cache.Status{Current: at, Blind: at}, true, []string{"noticed late", "refused with 503"}},
+	} {
+		got := reasons(c.status, c.away)
+		if len(got) != len(c.want) {
+			t.Errorf("%s: got %q, want %d reasons", c.name, got, len(c.want))
+			continue
+		}
+		for i := range got {
+			if !strings.Contains(got[i], c.want[i]) {
+				t.Errorf("%s: got %q, want %q", c.name, got[i], c.want[i])
+			}
 		}
 	}
 }

@@ -68,12 +68,22 @@ func (d *daemon) readiness() readiness {
 	case draining:
 		return readiness{Reasons: []string{"draining"}}
 	}
-	r := readiness{Ready: true}
-	if s := d.cache.Status(); s.Err != nil {
-		// Calls go on from memory: still ready, and the monitor learns that the tables are old.
-		r.Reasons = append(r.Reasons, staleReason(s))
+	return readiness{Ready: true, Reasons: reasons(d.cache.Status(), d.location.Away())}
+}
+
+// reasons says what works with old data only, or not at all. Calls go on from memory: the server is ready all the same, and
+// the monitor learns of it.
+func reasons(s cache.Status, away bool) (list []string) {
+	if s.Err != nil {
+		list = append(list, staleReason(s))
 	}
-	return r
+	if !s.Blind.IsZero() {
+		list = append(list, "since "+s.Blind.UTC().Format(time.RFC3339)+" changes in the database are noticed late: it cannot be watched")
+	}
+	if away {
+		list = append(list, "the database is away: registrations are refused with 503")
+	}
+	return list
 }
 
 func staleReason(s cache.Status) string {
