@@ -99,7 +99,7 @@ func (a *app) removeContacts(ctx context.Context, args []string) error {
 		return err
 	}
 	// Rows that a running server wrote are copies of its memory: it would write them again.
-	release, err := s.LockServer(ctx, 0)
+	release, err := s.LockServer(ctx, 0, func(error) {})
 	if errors.Is(err, store.ErrLocked) {
 		return fmt.Errorf("a server works on this database and keeps its bindings in memory; stop it first, or lock the user out with `sipd user disable %s`", u.Key)
 	}

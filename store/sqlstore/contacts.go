@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"strings"
 	"time"
 
@@ -67,7 +68,7 @@ func (db *DB) LoadBindings(ctx context.Context, each func(aor sipaddr.AOR, b *lo
 	row := newContactRow()
 	return db.wrap("load bindings", eachRow(ctx, db.read, func(r *sql.Rows) error {
 		if err := r.Scan(row.targets...); err != nil {
-			return err
+			return fmt.Errorf("row %d of contacts: %w", row.id, err)
 		}
 		return each(sipaddr.AOR(row.key), row.binding())
 	}, selectBindings+` ORDER BY c.user_id, c.id`))

@@ -26,7 +26,7 @@ func TestHolder(t *testing.T) {
 	}
 	db, err := sqlstore.Open(context.Background(), url)
 	if err == nil {
-		_, err = db.LockServer(context.Background(), 7)
+		_, err = db.LockServer(context.Background(), 7, never)
 	}
 	fmt.Println("holder:", err)
 	time.Sleep(time.Minute) // Until it is killed.
@@ -36,11 +36,11 @@ func TestLockServer(t *testing.T) {
 	onBoth(t, func(t *testing.T, url string) {
 		ctx := t.Context()
 		a, b := ready(t, url), open(t, url)
-		release, err := a.LockServer(ctx, 1)
+		release, err := a.LockServer(ctx, 1, never)
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = b.LockServer(ctx, 2)
+		_, err = b.LockServer(ctx, 2, never)
 		if !errors.Is(err, store.ErrLocked) || !strings.Contains(err.Error(), "server record 1") {
 			t.Errorf("got %v, want ErrLocked that names the holder", err)
 		}
@@ -62,7 +62,7 @@ func TestLockServer(t *testing.T) {
 		if lines.Text() != "holder: <nil>" {
 			t.Errorf("got %q from the other process, want the lock", lines.Text())
 		}
-		if _, err := b.LockServer(ctx, 2); !errors.Is(err, store.ErrLocked) {
+		if _, err := b.LockServer(ctx, 2, never); !errors.Is(err, store.ErrLocked) {
 			t.Errorf("held by another process: got %v, want ErrLocked", err)
 		}
 		if err := holder.Process.Kill(); err != nil {
@@ -71,7 +71,7 @@ func TestLockServer(t *testing.T) {
 		_ = holder.Wait() // It was killed.
 		// Postgres needs a moment to see the connection end.
 		for end := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-			release, err = b.LockServer(ctx, 2)
+			release, err = b.LockServer(ctx, 2, never)
 			if err == nil || time.Now().After(end) {
 				break
 			}
@@ -81,4 +81,63 @@ func TestLockServer(t *testing.T) {
 		}
 		release()
 	})
+}
+
+// never is told of lost locks where none is lost.
+func never(err error) { panic(err) }
+
+// After a restart of Postgres the lock is taken again; who finds another program there must hear of it.
+func TestLockIsTakenAgain(t *testing.T) {
+	url := databases[1].url(t)
+	ctx := t.Context()
+	a, b := ready(t, url), open(t, url)
+	plain, _ := raw(t, url)
+	lost := make(chan error, 1)
+	release, err := a.LockServer(ctx, 1, func(err error) { lost <- err })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
+	const holder = `SELECT coalesce(max(pid), 0) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'sipd, server record 1'`
+	// cut ends the session that has the lock, and takes the lock in the same moment when take is true.
+	cut := func(take bool) (pid int) {
+		t.Helper()
+		for end := time.Now().Add(5 * time.Second); pid == 0; time.Sleep(10 * time.Millisecond) {
+			if err := plain.QueryRow(holder).Scan(&pid); err != nil || time.Now().After(end) {
+				t.Fatalf("got holder %d, %v; want one", pid, err)
+			}
+		}
+		if take {
+			// Asked for before the session ends, it is granted when that happens.
+			go plain.Exec(`SELECT pg_advisory_lock(495690212355)`)
+			waiting := 0
+			for end := time.Now().Add(5 * time.Second); waiting == 0; time.Sleep(10 * time.Millisecond) {
+				if err := plain.QueryRow(`SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted`).Scan(&waiting); err != nil || time.Now().After(end) {
+					t.Fatalf("got %d waiting, %v; want one", waiting, err)
+				}
+			}
+		}
+		if _, err := plain.Exec(`SELECT pg_terminate_backend($1)`, pid); err != nil {
+			t.Fatal(err)
+		}
+		return pid
+	}
+	first := cut(false)
+	for end, pid := time.Now().Add(5*time.Second), first; pid == first || pid == 0; time.Sleep(10 * time.Millisecond) {
+		if err := plain.QueryRow(holder).Scan(&pid); err != nil || time.Now().After(end) {
+			t.Fatalf("got holder %d, %v; want another session", pid, err)
+		}
+	}
+	if _, err := b.LockServer(ctx, 2, never); !errors.Is(err, store.ErrLocked) {
+		t.Errorf("taken again: got %v, want ErrLocked", err)
+	}
+	cut(true)
+	select {
+	case err := <-lost:
+		if !errors.Is(err, store.ErrLocked) {
+			t.Errorf("got %v, want ErrLocked", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("nobody was told that another has the lock")
+	}
 }

@@ -126,22 +126,33 @@ func (db *DB) watchPostgres(ctx context.Context, notify func()) error {
 	}
 	notify()
 	for {
-		wait, cancel := context.WithTimeout(ctx, aliveEvery)
-		_, err := conn.WaitForNotification(wait)
-		cancel()
+		noticed, err := await(ctx, conn)
 		switch {
-		case err == nil:
-			notify()
-			continue
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case !errors.Is(err, context.DeadlineExceeded) || conn.IsClosed():
+		case err != nil:
 			return db.wrap("watch", err)
-		}
-		if err := alive(ctx, conn); err != nil {
-			return db.wrap("watch", err)
+		case noticed:
+			notify()
 		}
 	}
+}
+
+// await waits on a session for a notification, at most aliveEvery. The error says that the session is lost, which is noticed
+// at once when the other side ends it, and at the next question when nobody says so.
+func await(ctx context.Context, conn *pgx.Conn) (noticed bool, err error) {
+	wait, cancel := context.WithTimeout(ctx, aliveEvery)
+	_, err = conn.WaitForNotification(wait)
+	cancel()
+	switch {
+	case err == nil:
+		return true, nil
+	case ctx.Err() != nil:
+		return false, ctx.Err()
+	case !errors.Is(err, context.DeadlineExceeded) || conn.IsClosed():
+		return false, err
+	}
+	return false, alive(ctx, conn)
 }
 
 func alive(ctx context.Context, conn *pgx.Conn) error {
@@ -152,15 +163,15 @@ func alive(ctx context.Context, conn *pgx.Conn) error {
 }
 
 // lockPostgres takes an advisory lock in a session of its own. The server gives it up when the connection ends. A goroutine
-// keeps the session: when it is lost, it takes the lock again.
-func (db *DB) lockPostgres(ctx context.Context, serverID int64) (release func(), err error) {
+// keeps the session: when it is lost, it takes the lock again, and tells when another has taken it first.
+func (db *DB) lockPostgres(ctx context.Context, serverID int64, lost func(error)) (release func(), err error) {
 	conn, err := db.takeLock(ctx, serverID)
 	if err != nil {
 		return nil, err
 	}
 	keep, stop := context.WithCancel(context.Background())
 	var ended sync.WaitGroup
-	ended.Go(func() { db.keepLock(keep, conn, serverID) })
+	ended.Go(func() { db.keepLock(keep, conn, serverID, lost) })
 	var once sync.Once
 	return func() {
 		once.Do(func() {
@@ -199,32 +210,34 @@ func (db *DB) takeLock(ctx context.Context, serverID int64) (*pgx.Conn, error) {
 	return nil, fmt.Errorf("%w: %s (%s): stop it first", store.ErrLocked, where(db.pool.Config()), holder)
 }
 
-func (db *DB) keepLock(ctx context.Context, conn *pgx.Conn, serverID int64) {
+func (db *DB) keepLock(ctx context.Context, conn *pgx.Conn, serverID int64, lost func(error)) {
 	defer func() {
 		if conn != nil {
 			closeSession(conn)
 		}
 	}()
-	for {
-		pause := aliveEvery
-		if conn == nil {
-			pause = relockEvery
+	for ctx.Err() == nil {
+		if conn != nil {
+			if _, err := await(ctx, conn); err != nil && ctx.Err() == nil {
+				closeSession(conn)
+				conn = nil
+			}
+			continue
+		}
+		// While the database is away it is tried again; when another has come first, he has it.
+		short, cancel := context.WithTimeout(ctx, aliveTimeout)
+		taken, err := db.takeLock(short, serverID)
+		cancel()
+		if errors.Is(err, store.ErrLocked) {
+			lost(err)
+			return
+		}
+		if conn = taken; conn != nil {
+			continue
 		}
 		select {
 		case <-ctx.Done():
-			return
-		case <-time.After(pause):
-		}
-		if conn == nil {
-			// While the database is away, or another has the lock, it is tried again.
-			short, cancel := context.WithTimeout(ctx, aliveTimeout)
-			conn, _ = db.takeLock(short, serverID)
-			cancel()
-			continue
-		}
-		if err := alive(ctx, conn); err != nil && ctx.Err() == nil {
-			closeSession(conn)
-			conn = nil
+		case <-time.After(relockEvery):
 		}
 	}
 }

@@ -55,7 +55,7 @@ const (
 
 // Run serves until ctx ends, drains and returns nil, or returns why it cannot go on.
 func Run(ctx context.Context, cfg Config) (err error) {
-	d := &daemon{cfg: cfg, log: cfg.Log}
+	d := &daemon{cfg: cfg, log: cfg.Log, locked: make(chan error, 1)}
 	if d.cfg.Levels == nil {
 		d.cfg.Levels = &Levels{}
 	}
@@ -75,6 +75,7 @@ type daemon struct {
 	log      *slog.Logger
 	store    *sqlstore.DB
 	unlock   func()
+	locked   chan error // another sipd has taken the database, after a connection was lost
 	cache    *cache.Cache
 	location *location.Service
 	requests *requestlog.Log // nil: RequestLog none
@@ -174,7 +175,7 @@ func asConfig(err error) error {
 // lock makes this the only server on the database.
 func (d *daemon) lock(ctx context.Context, server int64) error {
 	for end := time.Now().Add(lockWait); ; {
-		unlock, err := d.store.LockServer(ctx, server)
+		unlock, err := d.store.LockServer(ctx, server, func(err error) { d.locked <- err })
 		if err == nil {
 			d.unlock = unlock
 			return nil
@@ -250,6 +251,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	}
 	g.start(ctx, "cache", d.cache.Run)
 	g.start(ctx, "signals", d.signals)
+	g.start(ctx, "lock", d.keepLock)
 	g.start(ctx, "load", followLoad)
 	if d.health != nil {
 		g.start(ctx, "admin listener", d.health.run)
@@ -278,6 +280,16 @@ func (d *daemon) serve(ctx context.Context) error {
 	err := errors.Join(failure, g.stop())
 	d.log.InfoContext(ctx, "stopped", "dur", time.Since(begin).Round(time.Millisecond))
 	return err
+}
+
+// keepLock ends with an error when the database belongs to another sipd: two would overwrite each other's bindings.
+func (d *daemon) keepLock(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case err := <-d.locked:
+		return err
+	}
 }
 
 // notify tells systemd; without systemd it does nothing.
