@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"syscall"
 	"time"
 
 	"sipd/server/message"
@@ -149,14 +150,15 @@ func (s *Sockets) serveConn(c *conn, nc *net.TCPConn, accepted bool) error {
 		nc.Close()
 		return err
 	}
-	err = s.readConn(c, nc, accepted)
+	err = s.readConn(c, nc, rc, accepted)
 	s.log.Debug("connection ended", "src", c.flow.Remote, "err", err)
 	return err
 }
 
 // readConn reads messages from nc until it ends. partial is true while a message must arrive in time: one that has begun,
 // or the first of a connection that a peer opened.
-func (s *Sockets) readConn(c *conn, nc *net.TCPConn, partial bool) error {
+func (s *Sockets) readConn(c *conn, nc *net.TCPConn, rc syscall.RawConn, partial bool) error {
+	var r waitReader
 	st := stream{s: s, c: c, buf: make([]byte, minReadBuffer)}
 	wait := s.limits.idle
 	if partial {
@@ -166,7 +168,7 @@ func (s *Sockets) readConn(c *conn, nc *net.TCPConn, partial bool) error {
 		return err
 	}
 	for {
-		n, err := nc.Read(st.buf[st.used:])
+		n, err := r.read(nc, rc, st.buf[st.used:])
 		if n > 0 {
 			c.touch()
 			st.used += n
