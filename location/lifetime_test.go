@@ -333,8 +333,8 @@ func TestFormerUser(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, newFake())
 		defer r.stop()
-		owner := map[sipaddr.AOR]int64{alice: 7, bob: 7}
-		r.s.owner = func(aor sipaddr.AOR) int64 { return owner[aor] }
+		r.owners.Store(alice, 7)
+		r.owners.Store(bob, 7)
 		r.submit(change(alice, "sip:a@192.0.2.1", "x", 1))()
 		r.submit(change(bob, "sip:b@192.0.2.1", "x", 1))()
 
@@ -343,14 +343,14 @@ func TestFormerUser(t *testing.T) {
 		if res := r.submit(again)(); res.Err != nil || show(res.Bindings) != "3:a@192.0.2.1" || res.Bindings[0].UserID != 8 {
 			t.Errorf("got %q, %v; want the new user's binding alone, in a row of its own", show(res.Bindings), res.Err)
 		}
-		delete(owner, bob) // A row of users that cannot be used now may be mended: nothing is thrown away.
-		owner[alice] = 8
+		r.owners.Delete(bob) // A row of users that cannot be used now may be mended: nothing is thrown away.
+		r.owners.Store(alice, 8)
 		time.Sleep(sweepEvery + time.Second)
 		synctest.Wait()
 		if r.bindings(alice) == "" || r.bindings(bob) == "" {
 			t.Errorf("got alice %q bob %q, want both", r.bindings(alice), r.bindings(bob))
 		}
-		owner[bob] = 9
+		r.owners.Store(bob, 9)
 		time.Sleep(sweepEvery)
 		synctest.Wait()
 		if r.bindings(bob) != "" || len(r.f.uris(bob)) != 0 {

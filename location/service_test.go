@@ -25,13 +25,19 @@ type rig struct {
 	f       *fakeStore
 	log     *bytes.Buffer
 	flushes atomic.Int32
-	stop    func() // ends Run and waits for it
+	owners  sync.Map // user ids by AOR, as Config.Owner answers
+	stop    func()   // ends Run and waits for it
 }
 
 func newRig(t *testing.T, f *fakeStore) *rig {
 	t.Helper()
 	r := &rig{t: t, f: f, log: new(bytes.Buffer)}
-	s, err := New(Config{Store: f, Flush: func() { r.flushes.Add(1) }, Log: slog.New(slog.NewTextHandler(r.log, nil))})
+	owner := func(aor sipaddr.AOR) int64 {
+		id, _ := r.owners.Load(aor)
+		n, _ := id.(int)
+		return int64(n)
+	}
+	s, err := New(Config{Store: f, Flush: func() { r.flushes.Add(1) }, Owner: owner, Log: slog.New(slog.NewTextHandler(r.log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
