@@ -7,8 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -21,13 +19,12 @@ import (
 
 // DB is an open database. Open makes one, Close ends it.
 type DB struct {
-	d       dialect
-	read    *sql.DB
-	write   *sql.DB       // SQLite: one connection; Postgres: the same as read
-	pool    *pgxpool.Pool // Postgres only
-	path    string        // SQLite only
-	hot     hotWriter
-	refresh time.Duration
+	d     dialect
+	read  *sql.DB
+	write *sql.DB       // SQLite: one connection; Postgres: the same as read
+	pool  *pgxpool.Pool // Postgres only
+	path  string        // SQLite only
+	hot   hotWriter
 }
 
 // hotWriter writes registrations.
@@ -53,8 +50,7 @@ var (
 // callTimeout is the deadline of a call whose context has none.
 const callTimeout = 60 * time.Second
 
-// Open opens a database: sqlite:PATH, postgres://..., and the classic sql://user:pw@host[:port]/db and
-// fastsql://...?REFRESH=s, which are Postgres too. A SQLite file that is not there is made; tables are not (Migrate).
+// Open opens a database: sqlite:PATH or postgres://..., which config.ParseDatabase makes of the classic spellings. A SQLite file that is not there is made; tables are not (Migrate).
 // Errors never show the password.
 func Open(ctx context.Context, dburl string) (*DB, error) {
 	scheme, rest, ok := strings.Cut(dburl, ":")
@@ -65,42 +61,10 @@ func Open(ctx context.Context, dburl string) (*DB, error) {
 	case "sqlite":
 		return openSQLite(ctx, strings.TrimPrefix(rest, "//"))
 	case "postgres", "postgresql":
-		return openPostgres(ctx, dburl, 0)
-	case "sql", "fastsql":
-		u, refresh, err := classicURL(dburl)
-		if err != nil {
-			return nil, err
-		}
-		return openPostgres(ctx, u, refresh)
+		return openPostgres(ctx, dburl)
 	}
 	return nil, fmt.Errorf("no such kind of database %.20q: write sqlite:PATH or postgres://user:password@host/database", scheme)
 }
-
-// classicURL turns sql:// and fastsql:// into postgres:// and takes REFRESH out of it.
-func classicURL(dburl string) (string, time.Duration, error) {
-	u, err := url.Parse(dburl)
-	if err != nil || u.Host == "" || strings.Trim(u.Path, "/") == "" {
-		return "", 0, errors.New("the database URL cannot be read: write sql://user:password@host/database, special characters of the password as %XX")
-	}
-	var refresh time.Duration
-	q := u.Query()
-	for name, values := range q {
-		if !strings.EqualFold(name, "REFRESH") {
-			continue
-		}
-		s, err := strconv.Atoi(values[len(values)-1])
-		if err != nil || s < 1 || s > 86400 {
-			return "", 0, errors.New("REFRESH in the database URL is a number of seconds from 1 to 86400: REFRESH=900")
-		}
-		refresh = time.Duration(s) * time.Second
-		q.Del(name)
-	}
-	u.Scheme, u.RawQuery = "postgres", q.Encode()
-	return u.String(), refresh, nil
-}
-
-// Refresh returns what REFRESH of a classic URL says, 0 when it says nothing.
-func (db *DB) Refresh() time.Duration { return db.refresh }
 
 // Close closes every connection.
 func (db *DB) Close() error {

@@ -208,11 +208,8 @@ func TestOpenErrors(t *testing.T) {
 		{"no file", "sqlite:", "write sqlite:"},
 		{"memory", "sqlite::memory:", "write sqlite:PATH"},
 		{"no folder", "sqlite:/nowhere/at/all/sipd.db", "mkdir -p /nowhere/at/all"},
-		{"no database", "sql://u:hush@h", "sql://user:password@host/database"},
-		{"bad refresh", "fastsql://u:hush@h/d?REFRESH=often", "REFRESH=900"},
 		{"bad port", "postgres://u:hush@h:port/d", "postgres://user:password@host/database"},
 		{"nobody there", "postgres://u:hush@127.0.0.1:1/d?connect_timeout=2", "127.0.0.1:1"},
-		{"nobody there, classic", "sql://u:hush@127.0.0.1:1/d", "127.0.0.1:1"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -227,16 +224,5 @@ func TestOpenErrors(t *testing.T) {
 				t.Errorf("got %q, want %q in it and no password", err, tt.want)
 			}
 		})
-	}
-}
-
-func TestClassicURL(t *testing.T) {
-	url := databases[1].url(t)
-	db := open(t, strings.Replace(url, "postgres:", "fastsql:", 1)+"&refresh=77")
-	if db.Refresh() != 77*time.Second {
-		t.Errorf("got refresh %v, want 77s", db.Refresh())
-	}
-	if db := open(t, strings.Replace(url, "postgres:", "sql:", 1)); db.Refresh() != 0 {
-		t.Errorf("got refresh %v, want none", db.Refresh())
 	}
 }

@@ -35,7 +35,7 @@ const (
 	changesChannel = "sipd_changes"
 )
 
-func openPostgres(ctx context.Context, dburl string, refresh time.Duration) (*DB, error) {
+func openPostgres(ctx context.Context, dburl string) (*DB, error) {
 	cfg, err := pgxpool.ParseConfig(dburl)
 	if err != nil {
 		// The message of pgx masks the password of a URL, but not of one it cannot parse.
@@ -60,7 +60,7 @@ func openPostgres(ctx context.Context, dburl string, refresh time.Duration) (*DB
 		pool.Close()
 		return nil, fmt.Errorf("open %s: %w", where(cfg), err)
 	}
-	db := &DB{pool: pool, refresh: refresh, d: dialect{
+	db := &DB{pool: pool, d: dialect{
 		migrations: migrations.Postgres,
 		time:       func(t time.Time) any { return t },
 		classify:   classifyPostgres,
