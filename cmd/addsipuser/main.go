@@ -119,7 +119,7 @@ func (f *flags) add(ctx context.Context, env func(string) string, changed func(s
 			return "", false, usageError{err}
 		}
 	}
-	db, err := sqlstore.Open(ctx, place.Database.URL)
+	db, err := sqlstore.OpenExisting(ctx, place.Database.URL)
 	if err != nil {
 		return "", false, err
 	}

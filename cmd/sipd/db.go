@@ -6,6 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sipd/store/sqlstore"
+
 	"sipd/store/provision"
 )
 
@@ -25,7 +27,7 @@ func (a *app) dbCommand() *cobra.Command {
 }
 
 func (a *app) migrate(ctx context.Context, _ []string) error {
-	s, err := a.connect(ctx)
+	s, err := a.connect(ctx, sqlstore.Open)
 	if err != nil {
 		return err
 	}
@@ -43,7 +45,7 @@ func (a *app) migrate(ctx context.Context, _ []string) error {
 }
 
 func (a *app) dbStatus(ctx context.Context, _ []string) error {
-	s, err := a.connect(ctx)
+	s, err := a.connect(ctx, sqlstore.OpenExisting)
 	if err != nil {
 		return err
 	}

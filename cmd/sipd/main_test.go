@@ -269,7 +269,8 @@ func TestAliases(t *testing.T) {
 func TestDatabaseState(t *testing.T) {
 	d := "-Dsqlite:" + filepath.Join(t.TempDir(), "x.db")
 	expect(t, []expectation{
-		{"new", []string{"db", "status", d}, 0, "run `sipd db migrate`"},
+		{"mistyped", []string{"user", "list", d}, 1, "there is no database file"},
+		{"new", []string{"db", "status", d}, 1, "make it with `sipd db migrate"},
 		{"migrate", []string{"db", "migrate", d}, 0, "migrations applied"},
 		{"migrate again", []string{"db", "migrate", d}, 0, " 0 migrations applied"},
 		{"current", []string{"db", "status", d}, 0, "up to date"},

@@ -25,13 +25,13 @@ func (a *app) locate() (config.Place, error) {
 	return p, usage(err)
 }
 
-// connect opens the database without looking into it.
-func (a *app) connect(ctx context.Context) (*session, error) {
+// connect opens the database by open, without looking into it.
+func (a *app) connect(ctx context.Context, open func(context.Context, string) (*sqlstore.DB, error)) (*session, error) {
 	p, err := a.locate()
 	if err != nil {
 		return nil, err
 	}
-	st, err := sqlstore.Open(ctx, p.Database.URL)
+	st, err := open(ctx, p.Database.URL)
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +40,7 @@ func (a *app) connect(ctx context.Context) (*session, error) {
 
 // open opens the database of a command. Its tables must be there and current.
 func (a *app) open(ctx context.Context) (*session, error) {
-	s, err := a.connect(ctx)
+	s, err := a.connect(ctx, sqlstore.OpenExisting)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func (s *session) current(ctx context.Context) error {
 
 // create opens a database, makes its tables, a server record and a private key where they are missing.
 func (a *app) create(ctx context.Context) (*session, error) {
-	s, err := a.connect(ctx)
+	s, err := a.connect(ctx, sqlstore.Open)
 	if err != nil {
 		return nil, err
 	}

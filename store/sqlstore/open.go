@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"strings"
 	"time"
 
@@ -64,6 +66,18 @@ func Open(ctx context.Context, dburl string) (*DB, error) {
 		return openPostgres(ctx, dburl)
 	}
 	return nil, fmt.Errorf("no such kind of database %.20q: write sqlite:PATH or postgres://user:password@host/database", scheme)
+}
+
+// OpenExisting is Open for programs that do not make databases: an SQLite file that is not there is an error.
+func OpenExisting(ctx context.Context, dburl string) (*DB, error) {
+	scheme, rest, _ := strings.Cut(dburl, ":")
+	if strings.EqualFold(scheme, "sqlite") {
+		path, _, _ := strings.Cut(strings.TrimPrefix(rest, "//"), "?")
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("there is no database file %s: check the name, or make it with `sipd db migrate -D sqlite:%s`", path, path)
+		}
+	}
+	return Open(ctx, dburl)
 }
 
 // Close closes every connection.
