@@ -160,12 +160,12 @@ func stripCredentials(sp *message.Splice, req *message.Message, realm string) {
 func appendRequestURI(dst []byte, contact string) []byte {
 	at := len(dst)
 	dst = append(dst, contact...)
-	if i := bytes.IndexByte(dst[at:], '?'); i >= 0 {
-		dst = dst[:at+i]
-	}
 	u, err := sipaddr.Parse(dst[at:])
 	if err != nil {
 		return dst
+	}
+	if n := len(u.Headers); n > 0 {
+		dst = dst[:len(dst)-n-len("?")]
 	}
 	if _, ok := u.Param("method"); !ok {
 		return dst

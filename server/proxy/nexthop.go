@@ -12,7 +12,10 @@ import (
 // the token, the next Route or the Request-URI. alt is a second way, to try when the first fails. src is who asks.
 func (p *Proxy) nextHop(r *Route, t target.Target, src netip.Addr) (flow, alt transport.Flow, ok bool) {
 	if b := t.Binding; b != nil {
-		flow = transport.Flow{Proto: transport.Proto(b.NextProto), Remote: b.Next}
+		flow = transport.Flow{Proto: transport.Proto(b.NextProto)}
+		if b.Static() || p.allowed(b.Next, b.Source.Addr()) {
+			flow.Remote = b.Next
+		}
 		if b.ByFlow {
 			if alt = flow; b.Next == b.Source || !alt.Remote.IsValid() || !p.setSource(&alt) {
 				alt = transport.Flow{}
@@ -77,8 +80,8 @@ func numericHop(u *sipaddr.URI) (flow transport.Flow, ok bool) {
 
 var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 
-// allowed refuses next hops that no URI may send a request of src to: multicast, broadcast, unspecified, our own listeners,
-// and what is out of src's own reach (BEHAVIOUR J).
+// allowed refuses next hops that no URI which src wrote, in a request or as Contact or Path of a REGISTER, may lead to:
+// multicast, broadcast, unspecified, our own listeners, and what is out of src's own reach (BEHAVIOUR J).
 func (p *Proxy) allowed(to netip.AddrPort, src netip.Addr) bool {
 	a := to.Addr().Unmap()
 	return !a.IsMulticast() && !a.IsUnspecified() && a != broadcast && !p.net.Own(to) && inReach(a, src)

@@ -108,6 +108,15 @@ func TestNextHopByFlow(t *testing.T) {
 			"UDP 198.51.100.9:33000 from 10.0.0.100:5062", "UDP 10.0.0.11:5060 from 10.0.0.100:5060"},
 		{"flow, and a name as Contact", location.Binding{ByFlow: true, Source: nat, Local: own}, "UDP 198.51.100.9:33000 from 10.0.0.100:5062", ""},
 		{"nothing", location.Binding{}, "", ""},
+		{"registered", location.Binding{Expires: 1, Source: nat, Next: next}, "UDP 10.0.0.11:5060 from 10.0.0.100:5060", ""},
+		{"registered: multicast", location.Binding{Expires: 1, Source: nat, Next: netip.MustParseAddrPort("224.0.1.75:5060")}, "", ""},
+		{"registered: unspecified", location.Binding{Expires: 1, Source: nat, Next: netip.MustParseAddrPort("0.0.0.0:6379")}, "", ""},
+		{"registered: loopback from elsewhere", location.Binding{Expires: 1, Source: nat, Next: netip.MustParseAddrPort("127.0.0.1:6379")}, "", ""},
+		{"registered: loopback from loopback", location.Binding{Expires: 1, Source: netip.MustParseAddrPort("127.0.0.1:5070"), Next: netip.MustParseAddrPort("127.0.0.1:5070")},
+			"UDP 127.0.0.1:5070 from 127.0.0.1:5060", ""},
+		{"registered: flow, and loopback as Contact", location.Binding{Expires: 1, ByFlow: true, Source: nat, Local: own, Next: netip.MustParseAddrPort("127.0.0.1:6379")},
+			"UDP 198.51.100.9:33000 from 10.0.0.100:5062", ""},
+		{"an administrator's loopback", location.Binding{Next: netip.MustParseAddrPort("127.0.0.1:5070")}, "UDP 127.0.0.1:5070 from 127.0.0.1:5060", ""},
 	} {
 		t.Run("binding: "+tt.name, func(t *testing.T) {
 			flow, alt, ok := p.nextHop(&Route{}, target.Target{Binding: &tt.b}, netip.MustParseAddr("10.0.0.1"))
