@@ -1,6 +1,7 @@
 package registrar
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 	"time"
@@ -128,7 +129,11 @@ func (d *decision) binding(a *message.Address) (*location.Binding, *Answer) {
 	case !clean(u.Text):
 		return nil, badContact("Bad Contact URI")
 	}
-	if addr, ok := u.Addr(); ok && (addr.IsMulticast() || addr == broadcast) {
+	addr, numeric := u.Addr()
+	if maddr, ok := u.Maddr(); ok { // RFC 3261 19.1.1: requests go there, whatever the host says.
+		addr, numeric = sipaddr.ParseIP(maddr)
+	}
+	if addr = addr.Unmap(); numeric && (addr.IsMulticast() || addr == broadcast) {
 		return nil, badContact("Contact Is No Unicast Address") // One call would reach a whole network.
 	}
 	seconds, bad := d.expires(a)
@@ -155,7 +160,7 @@ func (d *decision) binding(a *message.Address) (*location.Binding, *Answer) {
 			b.Action = uint8(store.Redirect)
 		}
 	}
-	if methods, ok := a.Param("methods"); ok && len(methods) <= maxMethods && clean(methods) { // RFC 3840 10.7
+	if methods, ok := a.Param("methods"); ok && len(methods) <= maxMethods && quotable(methods) { // RFC 3840 10.7
 		b.Methods = string(methods)
 	}
 	return b, d.instance(a, b)
@@ -168,7 +173,7 @@ func (d *decision) instance(a *message.Address, b *location.Binding) *Answer {
 	if !ok || len(id) == 0 {
 		return nil
 	}
-	if len(id) > maxInstance || !clean(id) || strings.ContainsAny(string(id), `"\`) {
+	if len(id) > maxInstance || !quotable(id) {
 		return badContact("Bad +sip.instance")
 	}
 	b.InstanceID = string(id)
@@ -239,6 +244,9 @@ func clean(text []byte) bool {
 	}
 	return utf8.Valid(text)
 }
+
+// quotable tells whether text is clean and can stand between quotes as it is.
+func quotable(text []byte) bool { return clean(text) && !bytes.ContainsAny(text, `"\`) }
 
 // display returns a display name without quotes and escapes, as long as we keep it.
 func display(text []byte) string {

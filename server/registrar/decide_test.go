@@ -198,6 +198,8 @@ func TestDecide(t *testing.T) {
 		{"q with four decimals", s, toAlice, alice, []string{contact + ";q=0.1234"}, "400 Bad q: 0 To 1, At Most Three Decimals"},
 		{"other scheme", s, toAlice, alice, []string{"Contact: <mailto:alice@example.com>"}, "400 Contact Must Be sip, sips Or tel"},
 		{"multicast", s, toAlice, alice, []string{"Contact: <sip:alice@224.0.1.75>"}, "400 Contact Is No Unicast Address"},
+		{"multicast by maddr", s, toAlice, alice, []string{"Contact: <sip:alice@192.0.2.9;maddr=224.0.1.75>"}, "400 Contact Is No Unicast Address"},
+		{"broadcast in IPv6 spelling", s, toAlice, alice, []string{"Contact: <sip:alice@[::ffff:255.255.255.255]>"}, "400 Contact Is No Unicast Address"},
 		{"broadcast", s, toAlice, alice, []string{"Contact: <sip:alice@255.255.255.255>"}, "400 Contact Is No Unicast Address"},
 		{"too long", s, toAlice, alice, []string{"Contact: <sip:alice@192.0.2.9;x=" + strings.Repeat("y", 1024) + ">"}, "400 Contact Too Long"},
 		{"too many", s, toAlice, alice, []string{"Contact: " + strings.Repeat("<sip:a@192.0.2.9>,", 64) + "<sip:a@192.0.2.9>"}, "400 Too Many Contacts"},

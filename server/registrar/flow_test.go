@@ -296,6 +296,7 @@ func FuzzContacts(f *testing.F) {
 	f.Add(`"A" <sips:a@[2001:db8::1]:5061;ob?x=y>;+sip.instance="<urn:uuid:1>";reg-id=1, <tel:+1>`, "0", "")
 	f.Add("*", "0", "")
 	f.Add(`"\"\\" <sip:%00@h>;methods="A,B";action=redirect`, "x", "sip:p")
+	f.Add(`<sip:a@192.0.2.1>;methods="A,\"B", <sip:b@192.0.2.1>;methods=A\`, "60", "")
 	s := snapshot(f)
 	f.Fuzz(func(t *testing.T, contact, expires, path string) {
 		raw := "REGISTER sip:example.com SIP/2.0\r\nVia: SIP/2.0/TCP 192.0.2.9;branch=z9hG4bK1\r\nMax-Forwards: 70\r\nFrom: <sip:alice@example.com>;tag=1\r\n" +
@@ -333,6 +334,9 @@ func FuzzContacts(f *testing.F) {
 			}
 			if id, _ := a.Param("+sip.instance"); string(id) != b.InstanceID {
 				t.Fatalf("stored instance %q, shown as %q", b.InstanceID, text)
+			}
+			if methods, _ := a.Param("methods"); string(methods) != b.Methods {
+				t.Fatalf("stored methods %q, shown as %q", b.Methods, text)
 			}
 		}
 	})
