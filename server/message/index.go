@@ -95,6 +95,10 @@ func (m *Message) statusLine(line []byte, f *fault) bool {
 		f.note(0, "status line does not start with SIP/2.0 and a status code")
 		return false
 	}
+	if bytes.IndexByte(line, '\r') >= 0 { // Somebody else might read a header behind it.
+		f.note(0, "carriage return without line feed in the status line")
+		return false
+	}
 	code := line[len(version):]
 	if len(code) > 3 && code[3] != ' ' {
 		f.note(0, "status code does not have three digits")

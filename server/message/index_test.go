@@ -129,6 +129,7 @@ func TestIndexFaults(t *testing.T) {
 		{"response with a word", "SIP/2.0 abc OK\n" + lines + "\n", 0, "100 to 699"},
 		{"response without Via", "SIP/2.0 200 OK\n" + lineFT + lineID + "\n", 0, "Via is missing"},
 		{"response with short body", "SIP/2.0 200 OK\n" + lines + "Content-Length: 1\n\n", 0, "greater than the body"},
+		{"response with a carriage return in its phrase", "SIP/2.0 200 OK\rX: y\n" + lines + "\n", 0, "carriage return without line feed in the status line"},
 		{"response with two Froms", "SIP/2.0 200 OK\n" + lines + "From: <sip:a@b>\n\n", 0, "From stands"},
 		{"response with CSeq too large", "SIP/2.0 200 OK\n" + lineVia + lineFT + "Call-ID: x\nCSeq: 4294967296 INVITE\n\n", 0, "CSeq"},
 	}
