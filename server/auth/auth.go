@@ -115,7 +115,8 @@ func (v *Verifier) verify(s *cache.Snapshot, m *message.Message, c *digest.Crede
 		return Facts{Verdict: Bad}
 	}
 	id, fresh := v.openNonce(c.Nonce, &s.Settings.PrivateKey, now)
-	if !fresh || c.QOP && !v.used.use(id, c.Count, now) {
+	// Without qop there is no count, and a replay looks like the original: such a nonce is good once.
+	if !fresh || !v.used.use(id, max(c.Count, 1), now) {
 		return Facts{Verdict: Stale, User: user}
 	}
 	return Facts{Verdict: Good, User: user}

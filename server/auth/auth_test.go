@@ -98,11 +98,11 @@ func TestVerify(t *testing.T) {
 		t.Fatalf("got %v, want SHA-256 before MD5 with one nonce", values)
 	}
 	foreign := digest.Challenge{Realm: "elsewhere.net", Nonce: "x", QOP: true}
-	noQOP := md5
-	noQOP.QOP = false
 	weak := md5
 	weak.Algorithm = digest.SHA512256 // not offered
 	fresh := func() digest.Challenge { return parse(t, challenges(t, v, s, ask, false, false, start)[1]) }
+	noQOP := fresh()
+	noQOP.QOP = false
 	answer := func(c digest.Challenge, user, pass, method, uri string) string {
 		return c.Answer(user, pass, method, uri, "cn", 1)
 	}
@@ -232,6 +232,19 @@ func TestNonceCount(t *testing.T) {
 		m := request(t, "INVITE", uri, "Proxy-Authorization: "+c.Answer("alice", "wonder", "INVITE", uri, "cn", st.nc))
 		if got := v.Verify(s, m, realm, false, start).Verdict; got != st.want {
 			t.Errorf("step %d, nc %d: got verdict %d, want %d", i, st.nc, got, st.want)
+		}
+	}
+}
+
+// Without qop there is no nc that tells a replay from the original.
+func TestReplayWithoutQOP(t *testing.T) {
+	s, v := snapshot(t, store.MD5), auth.NewVerifier()
+	c := parse(t, challenges(t, v, s, request(t, "INVITE", uri), false, false, start)[0])
+	c.QOP = false
+	m := request(t, "INVITE", uri, "Proxy-Authorization: "+c.Answer("alice", "wonder", "INVITE", uri, "", 0))
+	for i, want := range []auth.Verdict{auth.Good, auth.Stale, auth.Stale} {
+		if got := v.Verify(s, m, realm, false, start).Verdict; got != want {
+			t.Errorf("time %d: got verdict %d, want %d", i+1, got, want)
 		}
 	}
 }

@@ -7,7 +7,8 @@
 // good use of a nonce until it is too old. Credentials whose secret is right are Stale, not Bad, when the nonce is too old, from before a restart or from somebody
 // else, when it may have been used by credentials the full table has forgotten, and when nc was used: the client tries
 // again with a fresh nonce and nobody is told that the password is wrong. A replay gets no further than that.
-// Credentials without qop, of clients of RFC 2069, have no nc: they can be replayed, for the same method and URI, as long as their nonce is good (RFC 3261 22.4 obliges us to take them).
+// Credentials without qop, of clients of RFC 2069, have no nc (RFC 3261 22.4 obliges us to take them): their nonce is good
+// once, and the next request is challenged again, with stale=true.
 //
 // The package starts no goroutine; the table has mutexes of its own, leaves in the lock order.
 package auth
