@@ -57,7 +57,6 @@ func (t *matchTable) grow() {
 
 // oldMatch is what RFC 2543 matching compares beside the key.
 type oldMatch struct {
-	toTag    []byte // of the request
 	response []byte // To tag of the final response sent
 }
 
@@ -68,29 +67,35 @@ func isOld(m *message.Message) bool {
 	return len(b) <= len(magicCookie) || !hasMagicCookie(b)
 }
 
-// setKey writes the match key of m into s.key and returns its hash. A CANCEL and an ACK have the key of their INVITE:
-// the method is compared apart (9.2), and so is, for RFC 2543, the To tag.
+// setKey writes the match key of m into s.key and returns its hash. A CANCEL and an ACK have the key of their INVITE: the
+// method is compared apart (9.2).
 func (s *Shard) setKey(m *message.Message) uint64 {
-	top := m.Top()
-	k := s.key[:0]
 	if isOld(m) {
-		// RFC 3261 17.2.3: Request-URI, From tag, Call-ID, CSeq number, top Via.
-		cseq := m.CSeq()
-		k = append(k, 'O', byte(cseq>>24), byte(cseq>>16), byte(cseq>>8), byte(cseq))
-		k = append(k, m.RequestURI().Text...)
-		k = append(k, 0)
-		k = append(k, m.FromTag()...)
-		k = append(k, 0)
-		k = append(k, m.CallID()...)
-		k = append(k, 0)
-		k = appendLower(k, top.Text)
-	} else {
-		// Branch and sent-by; both are compared without case.
-		k = append(k, 'N', byte(top.Port>>8), byte(top.Port))
-		k = appendLower(k, top.Host)
-		k = append(k, 0)
-		k = appendLower(k, top.Branch)
+		return s.setOldKey(m, m.ToTag())
 	}
+	top := m.Top()
+	// Branch and sent-by; both are compared without case.
+	k := append(s.key[:0], 'N', byte(top.Port>>8), byte(top.Port))
+	k = appendLower(k, top.Host)
+	k = append(k, 0)
+	k = appendLower(k, top.Branch)
+	return s.hashKey(m, k)
+}
+
+// setOldKey is setKey for RFC 2543, with the To tag of the request (17.2.3). It is part of the key, so that nobody can make a
+// chain of transactions that differ in nothing else.
+func (s *Shard) setOldKey(m *message.Message, toTag []byte) uint64 {
+	cseq := m.CSeq()
+	k := append(s.key[:0], 'O', byte(cseq>>24), byte(cseq>>16), byte(cseq>>8), byte(cseq))
+	for _, part := range [...][]byte{m.RequestURI().Text, toTag, m.FromTag(), m.CallID()} {
+		k = append(append(k, part...), 0)
+	}
+	k = appendLower(k, m.Top().Text)
+	return s.hashKey(m, k)
+}
+
+// hashKey ends the key k.
+func (s *Shard) hashKey(m *message.Message, k []byte) uint64 {
 	if m.Method() == message.Unknown {
 		k = append(k, 0)
 		k = append(k, m.MethodText()...)
@@ -108,38 +113,38 @@ func appendLower(dst, b []byte) []byte {
 
 // find returns the server transaction that m is a retransmission of, or whose ACK it is; nil when there is none.
 func (s *Shard) find(m *message.Message) *Server {
-	hash := s.setKey(m)
 	method := m.Method()
-	if method == message.ACK {
-		method = message.INVITE
+	if method != message.ACK {
+		return s.lookUp(s.setKey(m), method, nil)
 	}
+	tx := s.lookUp(s.setKey(m), message.INVITE, m)
+	if tx == nil && isOld(m) {
+		tx = s.lookUp(s.setOldKey(m, nil), message.INVITE, m) // The INVITE had no To tag, the ACK has the response's.
+	}
+	return tx
+}
+
+// lookUp finds the transaction with the key in s.key; ack is the ACK that is looked up, if it is one.
+func (s *Shard) lookUp(hash uint64, method message.Method, ack *message.Message) *Server {
 	for tx := *s.match.head(hash); tx != nil; tx = tx.chain {
-		if tx.hash != hash || tx.method != method || !bytes.Equal(tx.key, s.key) {
-			continue
+		if tx.hash == hash && tx.method == method && bytes.Equal(tx.key, s.key) && (ack == nil || tx.acknowledgedBy(ack)) {
+			return tx
 		}
-		if tx.old != nil && !tx.old.matches(tx, m) {
-			continue
-		}
-		return tx
 	}
 	return nil
 }
 
-// matches compares the To tag as RFC 3261 17.2.3 has it for RFC 2543 clients: that of an ACK with the response's, that of
-// a retransmission with the request's. RFC 6026 6: an ACK is not compared in Accepted, there it is the user's.
-func (o *oldMatch) matches(tx *Server, m *message.Message) bool {
-	if m.Method() == message.ACK {
-		return tx.state == accepted || bytes.Equal(o.response, m.ToTag())
-	}
-	return bytes.Equal(o.toTag, m.ToTag())
+// acknowledgedBy compares the To tag of an ACK with that of the response, for RFC 2543 clients (17.2.3). RFC 6026 6: in
+// Accepted it is not compared, there the ACK is the user's.
+func (tx *Server) acknowledgedBy(ack *message.Message) bool {
+	return tx.old == nil || tx.state == accepted || bytes.Equal(tx.old.response, ack.ToTag())
 }
 
 // findCancelled returns the transaction that a CANCEL names (9.2), nil when there is none.
 func (s *Shard) findCancelled(m *message.Message) *Server {
 	hash := s.setKey(m)
 	for tx := *s.match.head(hash); tx != nil; tx = tx.chain {
-		if tx.hash == hash && tx.method != message.CANCEL && bytes.Equal(tx.key, s.key) &&
-			(tx.old == nil || bytes.Equal(tx.old.toTag, m.ToTag())) {
+		if tx.hash == hash && tx.method != message.CANCEL && bytes.Equal(tx.key, s.key) {
 			return tx
 		}
 	}

@@ -2,6 +2,7 @@ package transaction
 
 import (
 	"errors"
+	"fmt"
 	"runtime"
 	"strings"
 	"testing"
@@ -231,9 +232,10 @@ func TestRFC2543(t *testing.T) {
 			old := func(method string) string {
 				return strings.Replace(request(method, "X"), ";branch=X", branch, 1)
 			}
-			ack := func(tag string) string {
-				return strings.Replace(old("ACK"), "To: Bob <sip:bob@example.org>", "To: Bob <sip:bob@example.org>;tag="+tag, 1)
+			tagged := func(method, tag string) string {
+				return strings.Replace(old(method), "To: Bob <sip:bob@example.org>", "To: Bob <sip:bob@example.org>;tag="+tag, 1)
 			}
+			ack := func(tag string) string { return tagged("ACK", tag) }
 			virtual(t, Config{}, func(r *rig) {
 				tx := r.startServer(old("INVITE"), udpPeer, nil)
 				tag := string(tx.Tag())
@@ -244,7 +246,7 @@ func TestRFC2543(t *testing.T) {
 					strings.Replace(text, "tag=a1", "tag=a2", 1),
 					strings.ReplaceAll(text, "CSeq: 7", "CSeq: 8"),
 					strings.Replace(text, "192.0.2.1:5062", "192.0.2.1:5063", 1),
-					strings.Replace(text, "To: Bob <sip:bob@example.org>", "To: Bob <sip:bob@example.org>;tag=z", 1),
+					tagged("INVITE", "z"),
 					old("MESSAGE"),
 				} {
 					r.receive(other, udpPeer, false)
@@ -264,6 +266,27 @@ func TestRFC2543(t *testing.T) {
 				r.receive(ack(string(tx.Tag())), udpPeer, false) // RFC 6026 6: the user's
 				r.receive(old("INVITE"), udpPeer, true)
 				r.want("0s 200")
+			})
+			virtual(t, Config{}, func(r *rig) {
+				tx := r.startServer(tagged("INVITE", "z"), udpPeer, nil)
+				r.receive(tagged("INVITE", "z"), udpPeer, true)
+				r.receive(old("CANCEL"), udpPeer, false)
+				refusal := strings.Replace(string(reply(tx, 486)), "tag="+string(tx.Tag()), "tag=z", 1)
+				r.do(func(s *Shard) { s.Respond(tx, 486, []byte(refusal)) })
+				r.receive(ack("other"), udpPeer, false)
+				r.receive(ack("z"), udpPeer, true)
+				r.at(10 * time.Second)
+				r.want("0s 486", "5.04s -> ended 486")
+			})
+			virtual(t, Config{}, func(r *rig) { // Transactions of one hash would all be compared with each message.
+				hashes := map[uint64]bool{}
+				for i := range 100 {
+					tx := r.startServer(tagged("MESSAGE", fmt.Sprint(i)), udpPeer, nil)
+					r.do(func(*Shard) { hashes[tx.hash] = true })
+				}
+				if len(hashes) != 100 {
+					t.Errorf("100 To tags have %d hashes", len(hashes))
+				}
 			})
 		})
 	}

@@ -90,7 +90,7 @@ func (s *Shard) newServer(m *message.Message, from transport.Flow, user ServerUs
 	tx.key = append(tx.key[:0], s.key...)
 	tx.method = m.Method()
 	if isOld(m) {
-		tx.old = &oldMatch{toTag: append([]byte(nil), m.ToTag()...)}
+		tx.old = &oldMatch{}
 	}
 	var raw [16]byte
 	binary.BigEndian.PutUint64(raw[:8], s.random.Uint64())
