@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"sipd/internal/siptest"
 )
 
 // TestResponseWithoutTheCallersVia is about a phone that answers with our Via alone: nothing can go upstream as it is (RFC
@@ -147,6 +149,28 @@ func TestCopyTooLong(t *testing.T) {
 				}
 				r.arrived(bob)
 				r.arrived(alice, tt.want)
+			})
+		})
+	}
+}
+
+// TestMergedChallengesFit has every branch answer with a challenge longer than what could be merged into one datagram.
+func TestMergedChallengesFit(t *testing.T) {
+	for _, size := range []int{10000, 30000, 60000} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			onRig(t, "user bob\npeer alice 10.0.0.1\npeer bob1 10.0.0.11 bob bound\npeer bob2 10.0.0.12 bob bound\npeer bob3 10.0.0.13 bob bound", func(r *rig) {
+				alice := r.host("10.0.0.1")
+				phones := []*siptest.Host{r.host("10.0.0.11"), r.host("10.0.0.12"), r.host("10.0.0.13")}
+				r.send(alice, request("INVITE", "sip:bob@example.org", "c1", ""))
+				for _, h := range phones {
+					failure := response(r.arrived(h, "INVITE")[0], "401 Unauthorized", 2)
+					line := "\nWWW-Authenticate: Digest realm=\"r\", nonce=\"" + strings.Repeat("n", size) + "\"\nContent-"
+					r.send(h, strings.Replace(failure, "\nContent-", line, 1))
+					r.arrived(h, "ACK")
+				}
+				if got := len(r.arrived(alice, "SIP/2.0 401")[0]); got > 65000 {
+					t.Errorf("the merged answer has %d bytes, which no datagram has", got)
+				}
 			})
 		})
 	}

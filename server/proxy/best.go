@@ -17,6 +17,8 @@ type best struct {
 	hop        transport.Flow
 	branch     *branch
 	challenges []challenge
+
+	challengeText int // bytes of challenges
 }
 
 // challenge is a WWW-Authenticate or Proxy-Authenticate of some branch's 401 or 407 (step 7).
@@ -69,23 +71,28 @@ func (x *best) add(p *Proxy, status int, m *message.Message, b *branch) {
 	}
 }
 
-// maxChallenges bounds what a merged 401 or 407 carries: each branch has one or two, an answer must fit a datagram.
-const maxChallenges = 32
+// What a merged 401 or 407 carries: each branch has one or two challenges of some hundred bytes. Its whole must fit a datagram
+// whatever the branches say, or the caller would hear nothing.
+const (
+	maxChallenges    = 32
+	maxChallengeText = 16 << 10 // bytes of them
+	maxMerged        = 60 << 10 // bytes
+)
 
 func (x *best) collect(m *message.Message, b *branch) {
 	if m == nil {
 		return
 	}
 	for _, h := range m.Headers() {
-		if len(x.challenges) == maxChallenges {
+		if h.ID != message.WWWAuthenticate && h.ID != message.ProxyAuthenticate {
+			continue
+		}
+		value := m.HeaderValue(h)
+		if len(x.challenges) == maxChallenges || x.challengeText+len(value) > maxChallengeText {
 			return
 		}
-		switch h.ID {
-		case message.WWWAuthenticate:
-			x.challenges = append(x.challenges, challenge{b, "WWW-Authenticate", bytes.Clone(m.Raw()[h.ValStart:h.ValEnd])})
-		case message.ProxyAuthenticate:
-			x.challenges = append(x.challenges, challenge{b, "Proxy-Authenticate", bytes.Clone(m.Raw()[h.ValStart:h.ValEnd])})
-		}
+		x.challengeText += len(value)
+		x.challenges = append(x.challenges, challenge{b, h.ID.String(), bytes.Clone(value)})
 	}
 }
 
@@ -135,7 +142,10 @@ func (c *Context) withChallenges() []byte {
 	if !added {
 		return x.msg
 	}
-	return sc.splice.Append(nil)
+	if merged := sc.splice.Append(nil); len(merged) <= maxMerged {
+		return merged
+	}
+	return x.msg
 }
 
 // respondLocal answers with a response of our own.
