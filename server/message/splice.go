@@ -31,6 +31,7 @@ func (s *Splice) Reset(m *Message) {
 	clear(s.added)
 	s.edits, s.added = s.edits[:0], s.added[:0]
 	s.popRoutes, s.popLast = 0, false
+	s.upperVersion()
 	if !m.request || !m.via.usable || !m.Source.IsValid() {
 		return
 	}
@@ -40,6 +41,20 @@ func (s *Splice) Reset(m *Message) {
 		if !e.text.empty() {
 			s.replace(uint32(e.at.start), uint32(e.at.end), e.text.of(s.source.buf[:]))
 		}
+	}
+}
+
+// sipVersion is what every message that is sent says.
+var sipVersion = []byte("SIP/2.0")
+
+// upperVersion is RFC 3261 7.1: the version is taken in any case, but MUST be sent in upper case.
+func (s *Splice) upperVersion() {
+	m, at := s.m, 0
+	if m.request {
+		at = int(m.uriText.end) + 1
+	}
+	if end := at + len(sipVersion); end <= len(m.raw) && string(m.raw[at:end]) != string(sipVersion) {
+		s.replace(uint32(at), uint32(end), sipVersion)
 	}
 }
 

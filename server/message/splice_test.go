@@ -146,6 +146,28 @@ func TestSplice(t *testing.T) {
 	}
 }
 
+// TestSpliceVersion: the version is taken in any case and sent in upper case (RFC 3261 7.1).
+func TestSpliceVersion(t *testing.T) {
+	const lines = "Via: SIP/2.0/UDP h;branch=z9hG4bKa\nFrom: <sip:a@h>;tag=1\nTo: <sip:b@h>\nCall-ID: x\nCSeq: 1 BYE\n\n"
+	for _, tt := range []struct{ name, start, want string }{
+		{"request", "BYE sip:b@h SiP/2.0\n", "BYE sip:new SIP/2.0\n"},
+		{"response", "sip/2.0 200 OK\n", "SIP/2.0 200 OK\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var m message.Message
+			if err := m.Index([]byte(strings.ReplaceAll(tt.start+lines, "\n", "\r\n"))); err != nil {
+				t.Fatal(err)
+			}
+			var s message.Splice
+			s.Reset(&m)
+			s.RequestURI([]byte("sip:new"))
+			if got := strings.ReplaceAll(string(s.Append(nil)), "\r\n", "\n"); got != tt.want+lines {
+				t.Errorf("got %q, want %q", got, tt.want+lines)
+			}
+		})
+	}
+}
+
 func TestSpliceMissingHeaders(t *testing.T) {
 	raw := crlf(line0 + lineVia + lineVia + lineFT + lineID + "\nbody")
 	var s message.Splice
