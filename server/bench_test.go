@@ -43,7 +43,7 @@ func (w *wire) NewOut() *transport.Out {
 func (w *wire) Source(transport.Proto, netip.Addr) (netip.AddrPort, bool) { return proxyAddr, true }
 func (w *wire) Own(a netip.AddrPort) bool                                 { return a == proxyAddr }
 
-func benchServer(tb testing.TB, settings map[string]string) (*Server, *wire) {
+func benchServer(tb testing.TB, settings map[string]string, maxOpen int) (*Server, *wire) {
 	tb.Helper()
 	set, err := config.New(settings, nil)
 	if err != nil {
@@ -67,7 +67,7 @@ func benchServer(tb testing.TB, settings map[string]string) (*Server, *wire) {
 		tb.Fatal(err)
 	}
 	w := &wire{}
-	s, err := New(Config{Net: w, Tables: func() *cache.Snapshot { return snap }, Location: loc, Log: slog.New(slog.DiscardHandler)})
+	s, err := New(Config{Net: w, Tables: func() *cache.Snapshot { return snap }, Location: loc, MaxOpen: maxOpen, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -86,7 +86,7 @@ const sdp = "v=0\r\no=a 1 1 IN IP4 10.0.0.10\r\ns=-\r\nc=IN IP4 10.0.0.10\r\nt=0
 // BenchmarkCall is INVITE-180-200-ACK-BYE-200 through the proxy without sockets: what the core itself costs. The phones'
 // messages are made by the same code that is measured, so the core's share is about two thirds.
 func BenchmarkCall(b *testing.B) {
-	s, w := benchServer(b, nil)
+	s, w := benchServer(b, nil, 0)
 	out := s.net.NewOut()
 	fromAlice := transport.Flow{Remote: aliceAddr, Local: proxyAddr}
 	fromBob := transport.Flow{Remote: bobAddr, Local: proxyAddr}
@@ -136,7 +136,7 @@ func BenchmarkCall(b *testing.B) {
 
 // BenchmarkRedirect is INVITE-302-ACK.
 func BenchmarkRedirect(b *testing.B) {
-	s, w := benchServer(b, map[string]string{"DefaultReg": "redirect"})
+	s, w := benchServer(b, map[string]string{"DefaultReg": "redirect"}, 0)
 	out := s.net.NewOut()
 	from := transport.Flow{Remote: aliceAddr, Local: proxyAddr}
 	var buf []byte
@@ -155,5 +155,23 @@ func BenchmarkRedirect(b *testing.B) {
 		if i == 0 && !bytes.HasPrefix(w.toAlice, []byte("SIP/2.0 302 ")) {
 			b.Fatalf("got %s, want a 302", w.toAlice)
 		}
+	}
+}
+
+// TestMaxOpen: what rings unanswered is bounded; the caller beyond it is told to come back.
+func TestMaxOpen(t *testing.T) {
+	s, w := benchServer(t, nil, 2)
+	out := s.net.NewOut()
+	for i, want := range []string{"INVITE", "INVITE", "SIP/2.0 503 "} {
+		w.toAlice, w.toBob = nil, nil
+		s.Receive(out, transport.Flow{Remote: aliceAddr, Local: proxyAddr}, fmt.Appendf(nil, "INVITE sip:bob@example.org SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.10:5060;branch=z9hG4bK%d\r\nMax-Forwards: 70\r\nFrom: <sip:alice@example.org>;tag=a\r\nTo: <sip:bob@example.org>\r\nCall-ID: %d@10.0.0.10\r\nCSeq: 1 INVITE\r\nContact: <sip:alice@10.0.0.10>\r\nContent-Length: 0\r\n\r\n", i, i))
+		out.Flush()
+		got := append(w.toBob, w.toAlice...)
+		if !bytes.HasPrefix(got, []byte(want)) {
+			t.Errorf("call %d: got %q, want %s", i, got, want)
+		}
+	}
+	if !bytes.Contains(w.toAlice, []byte("\r\nRetry-After: ")) {
+		t.Errorf("got %q, want Retry-After", w.toAlice)
 	}
 }

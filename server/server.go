@@ -26,6 +26,7 @@ type Config struct {
 	Tables     func() *cache.Snapshot // the routing tables now; never nil
 	Location   *location.Service
 	RequestLog func(store.LogRow) // one final response; must not block; nil: no request log
+	MaxOpen    int                // as in proxy.Config
 	Log        *slog.Logger
 }
 
@@ -85,7 +86,7 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.proxy = proxy.New(proxy.Config{Net: cfg.Net, Name: cfg.Tables().Settings.ProxyName, Finished: s.finished, Log: cfg.Log})
+	s.proxy = proxy.New(proxy.Config{Net: cfg.Net, Name: cfg.Tables().Settings.ProxyName, Finished: s.finished, MaxOpen: cfg.MaxOpen, Log: cfg.Log})
 	return s, nil
 }
 

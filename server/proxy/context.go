@@ -22,8 +22,13 @@ type Config struct {
 	// Finished is told, under the shard's lock, the final response of every response context, once; its pointers are valid during
 	// the call. Nil: nobody asks.
 	Finished func(s *transaction.Shard, f Finished)
-	Log      *slog.Logger
+	// MaxOpen bounds the requests without a final response; 0 takes 65,536. A call that rings weighs some 10 KB.
+	MaxOpen int
+	Log     *slog.Logger
 }
+
+// defaultMaxOpen is far more than ring at once on a campus, and less than a gigabyte when strangers let phones ring.
+const defaultMaxOpen = 1 << 16
 
 // Finished describes how a proxied request ended.
 type Finished struct {
@@ -46,12 +51,17 @@ type Proxy struct {
 	afterlives sync.Pool // *afterlife
 	scratch    sync.Pool // *scratch
 	open       atomic.Int64
+	maxOpen    int64
 }
 
 // New makes a proxy.
 func New(cfg Config) *Proxy {
+	if cfg.MaxOpen <= 0 {
+		cfg.MaxOpen = defaultMaxOpen
+	}
 	return &Proxy{
-		net: cfg.Net, name: []byte(cfg.Name), seed: maphash.MakeSeed(), finished: cfg.Finished, log: cfg.Log,
+		maxOpen: int64(cfg.MaxOpen),
+		net:     cfg.Net, name: []byte(cfg.Name), seed: maphash.MakeSeed(), finished: cfg.Finished, log: cfg.Log,
 		contexts:   sync.Pool{New: func() any { return &Context{} }},
 		afterlives: sync.Pool{New: func() any { return &afterlife{} }},
 		scratch:    sync.Pool{New: func() any { return &scratch{} }},
@@ -123,9 +133,12 @@ type Plan struct {
 }
 
 // Forward makes the server transaction of m, which came from from, and starts its response context. The 100 to an INVITE is
-// the transaction's, when nothing else has gone upstream after 200 ms (17.2.1). False: the transaction table is full, nothing
+// the transaction's, when nothing else has gone upstream after 200 ms (17.2.1). False: there is no room for more, nothing
 // was done.
 func (p *Proxy) Forward(s *transaction.Shard, m *message.Message, from transport.Flow, plan *Plan) bool {
+	if p.open.Load() >= p.maxOpen {
+		return false
+	}
 	c := p.contexts.Get().(*Context)
 	tx := s.NewServer(m, from, c)
 	if tx == nil {
