@@ -35,27 +35,22 @@ func (a *app) aliasCommand() *cobra.Command {
 		Long:    "Let a name or an extension lead to a user. An ALIAS without a domain gets the user's.\nSeveral rows of one alias are ambiguous (485); with --group they are a group whose members all ring.",
 		Example: "  sipd alias add 201 alice@example.com\n  sipd alias add sales@example.com alice@example.com --group",
 		Args:    cobra.ExactArgs(2),
-		RunE: a.action(func(ctx context.Context, args []string) error {
+		RunE: a.inDatabase(func(ctx context.Context, s *session, args []string) error {
 			kind := store.PlainAlias
 			if isGroup {
 				kind = store.Group
 			}
-			return a.addAlias(ctx, args[0], args[1], kind, priority)
+			return a.addAlias(ctx, s, args[0], args[1], kind, priority)
 		}),
 	}
 	add.Flags().BoolVar(&isGroup, "group", false, "the alias is a group and the user one of its members")
 	add.Flags().IntVar(&priority, "priority", 0, "order among the rows of one alias, lowest first")
-	list := &cobra.Command{Use: "list [ALIAS]", Short: "List aliases", Args: cobra.MaximumNArgs(1), RunE: a.action(a.listAliases)}
-	rm := &cobra.Command{Use: "rm ALIAS [USER]", Short: "Remove an alias, or one user of it", Args: cobra.RangeArgs(1, 2), RunE: a.action(a.removeAlias)}
+	list := &cobra.Command{Use: "list [ALIAS]", Short: "List aliases", Args: cobra.MaximumNArgs(1), RunE: a.inDatabase(a.listAliases)}
+	rm := &cobra.Command{Use: "rm ALIAS [USER]", Short: "Remove an alias, or one user of it", Args: cobra.RangeArgs(1, 2), RunE: a.inDatabase(a.removeAlias)}
 	return group("alias", "Names, extensions and groups that lead to users", add, list, rm)
 }
 
-func (a *app) addAlias(ctx context.Context, alias, user string, kind store.AliasKind, priority int) error {
-	s, err := a.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer s.close()
+func (a *app) addAlias(ctx context.Context, s *session, alias, user string, kind store.AliasKind, priority int) error {
 	rows, err := s.Domains(ctx)
 	if err != nil {
 		return err
@@ -93,17 +88,14 @@ func resolveAlias(domains provision.Domains, alias string, user sipaddr.AOR) (si
 	return name, err
 }
 
-func (a *app) listAliases(ctx context.Context, args []string) error {
-	s, err := a.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer s.close()
+func (a *app) listAliases(ctx context.Context, s *session, args []string) error {
 	alias := ""
 	if len(args) > 0 {
-		if alias, err = s.aliasName(ctx, args[0]); err != nil {
+		name, err := s.aliasName(ctx, args[0])
+		if err != nil {
 			return err
 		}
+		alias = name
 	}
 	rows, err := s.Aliases(ctx, alias)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
@@ -137,12 +129,7 @@ func (s *session) aliasName(ctx context.Context, text string) (string, error) {
 	return string(name), usage(err)
 }
 
-func (a *app) removeAlias(ctx context.Context, args []string) error {
-	s, err := a.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer s.close()
+func (a *app) removeAlias(ctx context.Context, s *session, args []string) error {
 	name, err := s.aliasName(ctx, args[0])
 	if err != nil {
 		return err

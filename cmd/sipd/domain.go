@@ -32,7 +32,7 @@ func (a *app) domainCommand() *cobra.Command {
 		Short:   "Make this server responsible for a domain, or for another name of one",
 		Example: "  sipd domain add example.com\n  sipd domain add 192.0.2.1 --canonical example.com\n  sipd domain add '.*\\.example\\.com' --kind regex --canonical example.com",
 		Args:    cobra.ExactArgs(1),
-		RunE: a.action(func(ctx context.Context, args []string) error {
+		RunE: a.inDatabase(func(ctx context.Context, s *session, args []string) error {
 			d := &store.Domain{Name: args[0], Canonical: canonical, Realm: realm}
 			if kind != "" {
 				k, err := store.ParseDomainKind(kind)
@@ -43,26 +43,21 @@ func (a *app) domainCommand() *cobra.Command {
 			} else if _, err := netip.ParseAddr(strings.Trim(d.Name, "[]")); err == nil {
 				d.Kind = store.IP
 			}
-			return a.addDomain(ctx, d)
+			return a.addDomain(ctx, s, d)
 		}),
 	}
 	add.Flags().StringVar(&kind, "kind", "", "exact, ip or regex (RE2, anchored); taken from the name when left out")
 	add.Flags().StringVar(&canonical, "canonical", "", "the `domain` that this name stands for; itself when left out")
 	add.Flags().StringVarP(&realm, "realm", "r", "", "authentication realm; the canonical domain when left out")
-	list := &cobra.Command{Use: "list", Short: "List the domains", Args: cobra.NoArgs, RunE: a.action(a.listDomains)}
-	rm := &cobra.Command{Use: "rm NAME", Short: "Remove a domain or a name of one", Args: cobra.ExactArgs(1), RunE: a.action(a.removeDomain)}
+	list := &cobra.Command{Use: "list", Short: "List the domains", Args: cobra.NoArgs, RunE: a.inDatabase(a.listDomains)}
+	rm := &cobra.Command{Use: "rm NAME", Short: "Remove a domain or a name of one", Args: cobra.ExactArgs(1), RunE: a.inDatabase(a.removeDomain)}
 	return group("domain", "The domains this server is responsible for", add, list, rm)
 }
 
-func (a *app) addDomain(ctx context.Context, d *store.Domain) error {
+func (a *app) addDomain(ctx context.Context, s *session, d *store.Domain) error {
 	if err := d.Normalize(); err != nil {
 		return usage(err)
 	}
-	s, err := a.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer s.close()
 	if d.Canonical == d.Name {
 		d.Canonical = ""
 	}
@@ -88,12 +83,7 @@ func (a *app) addDomain(ctx context.Context, d *store.Domain) error {
 	return a.say(viewDomain(rows, d), "added domain %s", d.Name)
 }
 
-func (a *app) listDomains(ctx context.Context, _ []string) error {
-	s, err := a.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer s.close()
+func (a *app) listDomains(ctx context.Context, s *session, _ []string) error {
 	rows, err := s.Domains(ctx)
 	if err != nil {
 		return err
@@ -113,12 +103,7 @@ func (a *app) listDomains(ctx context.Context, _ []string) error {
 	return t.end()
 }
 
-func (a *app) removeDomain(ctx context.Context, args []string) error {
-	s, err := a.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer s.close()
+func (a *app) removeDomain(ctx context.Context, s *session, args []string) error {
 	rows, err := s.Domains(ctx)
 	if err != nil {
 		return err
@@ -150,12 +135,7 @@ func (a *app) removeDomain(ctx context.Context, args []string) error {
 
 func (a *app) classCommand() *cobra.Command {
 	add := &cobra.Command{Use: "add NAME", Short: "Add a gateway class", Args: cobra.ExactArgs(1),
-		RunE: a.action(func(ctx context.Context, args []string) error {
-			s, err := a.open(ctx)
-			if err != nil {
-				return err
-			}
-			defer s.close()
+		RunE: a.inDatabase(func(ctx context.Context, s *session, args []string) error {
 			c, err := s.AddClass(ctx, args[0])
 			if errors.Is(err, store.ErrExists) {
 				return fmt.Errorf("gateway class %s is there already; `sipd class list` shows it", args[0])
@@ -166,12 +146,7 @@ func (a *app) classCommand() *cobra.Command {
 			return a.say(map[string]string{"name": c.Name}, "added gateway class %s", c.Name)
 		})}
 	list := &cobra.Command{Use: "list", Short: "List the gateway classes", Args: cobra.NoArgs,
-		RunE: a.action(func(ctx context.Context, _ []string) error {
-			s, err := a.open(ctx)
-			if err != nil {
-				return err
-			}
-			defer s.close()
+		RunE: a.inDatabase(func(ctx context.Context, s *session, _ []string) error {
 			classes, err := s.Classes(ctx)
 			if err != nil {
 				return err

@@ -155,6 +155,18 @@ func (a *app) action(do func(ctx context.Context, args []string) error) func(*co
 	}
 }
 
+// inDatabase makes a RunE of a function that works on the database.
+func (a *app) inDatabase(do func(ctx context.Context, s *session, args []string) error) func(*cobra.Command, []string) error {
+	return a.action(func(ctx context.Context, args []string) error {
+		s, err := a.open(ctx)
+		if err != nil {
+			return err
+		}
+		defer s.close()
+		return do(ctx, s, args)
+	})
+}
+
 // group makes a command that only has sub-commands.
 func group(use, short string, subs ...*cobra.Command) *cobra.Command {
 	c := &cobra.Command{Use: use, Short: short, Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {

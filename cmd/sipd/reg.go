@@ -39,19 +39,14 @@ func viewContact(c *store.Contact) contactView {
 func (a *app) regCommand() *cobra.Command {
 	var all bool
 	list := &cobra.Command{Use: "list [USER]", Short: "List registered contacts", Args: cobra.MaximumNArgs(1),
-		RunE: a.action(func(ctx context.Context, args []string) error { return a.listContacts(ctx, args, all) })}
+		RunE: a.inDatabase(func(ctx context.Context, s *session, args []string) error { return a.listContacts(ctx, s, args, all) })}
 	list.Flags().BoolVar(&all, "all", false, "expired ones that are not swept yet, too")
-	rm := &cobra.Command{Use: "rm USER [URI]", Short: "Remove the contacts of a user, or one of them", Args: cobra.RangeArgs(1, 2), RunE: a.action(a.removeContacts),
+	rm := &cobra.Command{Use: "rm USER [URI]", Short: "Remove the contacts of a user, or one of them", Args: cobra.RangeArgs(1, 2), RunE: a.inDatabase(a.removeContacts),
 		Long: "Remove the contacts of a user, or one of them, from the database of a server that is stopped.\nA running server keeps its bindings in memory; lock the user out of it with `sipd user disable`."}
 	return group("reg", "Registered contacts", list, rm)
 }
 
-func (a *app) listContacts(ctx context.Context, args []string, all bool) error {
-	s, err := a.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer s.close()
+func (a *app) listContacts(ctx context.Context, s *session, args []string, all bool) error {
 	aor := ""
 	if len(args) > 0 {
 		u, err := s.find(ctx, args[0])
@@ -63,7 +58,7 @@ func (a *app) listContacts(ctx context.Context, args []string, all bool) error {
 	now := time.Now()
 	views := []contactView{}
 	t := newTable(a.stdout, "USER", "CONTACT", "Q", "EXPIRES IN", "FROM", "USER AGENT")
-	err = s.Contacts(ctx, sipaddr.AOR(aor), func(c *store.Contact) error {
+	err := s.Contacts(ctx, sipaddr.AOR(aor), func(c *store.Contact) error {
 		static := c.Expires.IsZero()
 		if !static && !c.Expires.After(now) && !all {
 			return nil
@@ -88,12 +83,7 @@ func (a *app) listContacts(ctx context.Context, args []string, all bool) error {
 	return t.end()
 }
 
-func (a *app) removeContacts(ctx context.Context, args []string) error {
-	s, err := a.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer s.close()
+func (a *app) removeContacts(ctx context.Context, s *session, args []string) error {
 	u, err := s.find(ctx, args[0])
 	if err != nil {
 		return err

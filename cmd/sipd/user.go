@@ -112,13 +112,17 @@ func (a *app) userCommand() *cobra.Command {
 		Use: "add USER", Short: "Add a user; without -p a random password is made and printed", Args: cobra.ExactArgs(1),
 		Example: "  sipd user add carol@example.com\n  echo secret | sipd user add carol@example.com -p -",
 	}
-	add.RunE = a.action(func(ctx context.Context, args []string) error { return a.addUser(ctx, add, args[0], &addFlags) })
+	add.RunE = a.inDatabase(func(ctx context.Context, s *session, args []string) error {
+		return a.addUser(ctx, s, add, args[0], &addFlags)
+	})
 	addFlags.add(add)
 	add.Flags().StringVarP(&addFlags.password, "password", "p", "", "password; - reads a line of standard input")
 	add.Flags().StringVarP(&addFlags.realm, "realm", "r", "", "authentication realm; the domain's when left out")
 
 	set := &cobra.Command{Use: "set USER", Short: "Change columns of a user", Args: cobra.ExactArgs(1), Example: "  sipd user set carol@example.com --auth-policy never"}
-	set.RunE = a.action(func(ctx context.Context, args []string) error { return a.setUser(ctx, set, args[0], &setFlags) })
+	set.RunE = a.inDatabase(func(ctx context.Context, s *session, args []string) error {
+		return a.setUser(ctx, s, set, args[0], &setFlags)
+	})
 	setFlags.add(set)
 	set.Flags().BoolVar(&setFlags.disabled, "disabled", false, "the user cannot register nor be called; --disabled=false lets him again")
 
@@ -126,18 +130,18 @@ func (a *app) userCommand() *cobra.Command {
 	passwd := &cobra.Command{
 		Use: "passwd USER", Short: "Change a password; without -p a random one is made and printed", Args: cobra.ExactArgs(1),
 	}
-	passwd.RunE = a.action(func(ctx context.Context, args []string) error {
-		return a.setPassword(ctx, passwd, args[0], password, realm)
+	passwd.RunE = a.inDatabase(func(ctx context.Context, s *session, args []string) error {
+		return a.setPassword(ctx, s, passwd, args[0], password, realm)
 	})
 	passwd.Flags().StringVarP(&password, "password", "p", "", "password; - reads a line of standard input")
 	passwd.Flags().StringVarP(&realm, "realm", "r", "", "change the realm, too")
 
 	return group("user", "The users of this server",
 		add, set, passwd,
-		&cobra.Command{Use: "list [DOMAIN]", Short: "List the users", Args: cobra.MaximumNArgs(1), RunE: a.action(a.listUsers)},
-		&cobra.Command{Use: "show USER", Short: "Show a user", Args: cobra.ExactArgs(1), RunE: a.action(a.showUser)},
-		&cobra.Command{Use: "disable USER", Short: "Lock a user out; `sipd user set USER --disabled=false` undoes it", Args: cobra.ExactArgs(1), RunE: a.action(a.disableUser)},
-		&cobra.Command{Use: "rm USER", Short: "Remove a user with his credentials, contacts and aliases", Args: cobra.ExactArgs(1), RunE: a.action(a.removeUser)},
+		&cobra.Command{Use: "list [DOMAIN]", Short: "List the users", Args: cobra.MaximumNArgs(1), RunE: a.inDatabase(a.listUsers)},
+		&cobra.Command{Use: "show USER", Short: "Show a user", Args: cobra.ExactArgs(1), RunE: a.inDatabase(a.showUser)},
+		&cobra.Command{Use: "disable USER", Short: "Lock a user out; `sipd user set USER --disabled=false` undoes it", Args: cobra.ExactArgs(1), RunE: a.inDatabase(a.disableUser)},
+		&cobra.Command{Use: "rm USER", Short: "Remove a user with his credentials, contacts and aliases", Args: cobra.ExactArgs(1), RunE: a.inDatabase(a.removeUser)},
 		&cobra.Command{Use: "import FILE.csv", Short: "Add users from a CSV file, all or none (- is standard input)", Args: cobra.ExactArgs(1), RunE: a.action(a.importUsers),
 			Long: "Add users from a CSV file, all or none. The first line names the columns: user_key and any of password, ha1 (MD5),\nha1_sha256, realm, auth_policy, gateway_class, display_name, email. The first bad line is reported and ends the import."},
 	)
@@ -160,12 +164,7 @@ func (a *app) secret(cmd *cobra.Command, flag string) (password string, random b
 	return password, false, usage(err)
 }
 
-func (a *app) addUser(ctx context.Context, cmd *cobra.Command, name string, f *userFlags) error {
-	s, err := a.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer s.close()
+func (a *app) addUser(ctx context.Context, s *session, cmd *cobra.Command, name string, f *userFlags) error {
 	settings, err := s.settings(ctx)
 	if err != nil {
 		return err
@@ -215,15 +214,10 @@ func (s *session) find(ctx context.Context, text string) (*store.User, error) {
 	return u, err
 }
 
-func (a *app) setUser(ctx context.Context, cmd *cobra.Command, name string, f *userFlags) error {
+func (a *app) setUser(ctx context.Context, s *session, cmd *cobra.Command, name string, f *userFlags) error {
 	if !userFlagSet(cmd) {
 		return usage(errors.New("nothing to change; write at least one flag, `sipd user set --help` lists them"))
 	}
-	s, err := a.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer s.close()
 	u, err := s.find(ctx, name)
 	if err != nil {
 		return err
@@ -258,12 +252,7 @@ func (a *app) sayUser(ctx context.Context, s *session, u *store.User, format str
 	return a.say(viewUser(u, classes), format, u.Key)
 }
 
-func (a *app) setPassword(ctx context.Context, cmd *cobra.Command, name, flag, realm string) error {
-	s, err := a.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer s.close()
+func (a *app) setPassword(ctx context.Context, s *session, cmd *cobra.Command, name, flag, realm string) error {
 	settings, err := s.settings(ctx)
 	if err != nil {
 		return err
@@ -298,12 +287,7 @@ func (a *app) setPassword(ctx context.Context, cmd *cobra.Command, name, flag, r
 	return a.say(map[string]string{"user_key": string(u.Key)}, "changed the password of %s", u.Key)
 }
 
-func (a *app) listUsers(ctx context.Context, args []string) error {
-	s, err := a.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer s.close()
+func (a *app) listUsers(ctx context.Context, s *session, args []string) error {
 	domain := ""
 	if len(args) > 0 {
 		rows, err := s.Domains(ctx)
@@ -346,12 +330,7 @@ func (a *app) listUsers(ctx context.Context, args []string) error {
 	return t.end()
 }
 
-func (a *app) showUser(ctx context.Context, args []string) error {
-	s, err := a.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer s.close()
+func (a *app) showUser(ctx context.Context, s *session, args []string) error {
 	settings, err := s.settings(ctx)
 	if err != nil {
 		return err
@@ -401,12 +380,7 @@ func (a *app) showUser(ctx context.Context, args []string) error {
 	return nil
 }
 
-func (a *app) disableUser(ctx context.Context, args []string) error {
-	s, err := a.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer s.close()
+func (a *app) disableUser(ctx context.Context, s *session, args []string) error {
 	u, err := s.find(ctx, args[0])
 	if err != nil {
 		return err
@@ -418,12 +392,7 @@ func (a *app) disableUser(ctx context.Context, args []string) error {
 	return a.sayUser(ctx, s, u, "disabled user %s")
 }
 
-func (a *app) removeUser(ctx context.Context, args []string) error {
-	s, err := a.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer s.close()
+func (a *app) removeUser(ctx context.Context, s *session, args []string) error {
 	u, err := s.find(ctx, args[0])
 	if err != nil {
 		return err
