@@ -2,16 +2,20 @@ package server_test
 
 import (
 	"context"
+	"flag"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"sipd/config"
 	"sipd/digest"
 	"sipd/internal/siptest"
+	"sipd/internal/siptest/flow"
 	"sipd/location"
 	"sipd/server"
 	"sipd/sipaddr"
@@ -26,16 +30,31 @@ func TestFlows(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no flows in testdata (%v)", err)
 	}
+	failed := 0
 	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".flow"), func(t *testing.T) {
-			f, err := siptest.ParseFile(file)
+		name, title, verdict := strings.TrimSuffix(filepath.Base(file), ".flow"), "", "ok"
+		if !t.Run(name, func(t *testing.T) {
+			f, err := flow.ParseFile(file)
 			if err != nil {
 				t.Fatal(err)
 			}
+			title = f.Title
 			siptest.Run(t, f, startServer)
-		})
+		}) {
+			failed++
+			verdict = "FAIL"
+		}
+		if *listFlows {
+			fmt.Printf("%-4s  %-45s  %s\n", verdict, name, title)
+		}
+	}
+	if *listFlows {
+		fmt.Printf("%d flows, %d failed\n", len(files), failed)
 	}
 }
+
+// listFlows is what `make flows` sets.
+var listFlows = flag.Bool("flows", false, "print each flow with its clauses")
 
 // TestFlowOfTheManual plays the example of docs/flows.md.
 func TestFlowOfTheManual(t *testing.T) {
@@ -48,7 +67,7 @@ func TestFlowOfTheManual(t *testing.T) {
 	if len(parts) != 3 {
 		t.Fatalf("%s has no example", page)
 	}
-	f, err := siptest.Parse(page, parts[1])
+	f, err := flow.Parse(page, parts[1])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,16 +75,68 @@ func TestFlowOfTheManual(t *testing.T) {
 }
 
 // startServer brings up a server with the tables that a flow names: the real cache and location service over the store in
-// memory. It must not panic.
-func startServer(t *testing.T, n *siptest.Net, f *siptest.Flow) *siptest.System {
+// memory.
+func startServer(t *testing.T, n *siptest.Net, f *flow.Flow) *siptest.System {
 	return startFaulty(t, n, f, nil, 0)
 }
 
 // startFaulty is startServer with a request log that calls fault first, and the number of panics that there must be.
-func startFaulty(t *testing.T, n *siptest.Net, f *siptest.Flow, fault func(store.LogRow), panics int64) *siptest.System {
+func startFaulty(t *testing.T, n *siptest.Net, f *flow.Flow, fault func(store.LogRow), panics int64) *siptest.System {
 	t.Helper()
 	mem := storetest.New()
 	fill(t, mem, f)
+	log := &rows{got: make(chan store.LogRow, maxRows), fault: fault}
+	now := boot(t, n, f, mem, log)
+	all := []*process{now}
+	return &siptest.System{
+		Transactions: func() (int, int) {
+			st := now.server.Status()
+			return st.ServerTransactions, st.ClientTransactions
+		},
+		Log: log.take,
+		Restart: func() {
+			now.die()
+			now = boot(t, n, f, mem, log)
+			all = append(all, now)
+		},
+		Stop: func() {
+			for _, p := range all {
+				if got := p.server.Status().Panics; got != panics {
+					t.Errorf("got %d panics, want %d", got, panics)
+				}
+				p.stop(t)
+			}
+		},
+	}
+}
+
+// process is a server and its location service.
+type process struct {
+	server                   *server.Server
+	stopServer, stopLocation context.CancelFunc
+	served, located          chan error
+	dead                     atomic.Bool // its rows are not written any more
+}
+
+// die ends what would still write into the store. The rest of the process is cut off from the network and can do nothing.
+func (p *process) die() {
+	p.dead.Store(true)
+	p.stopLocation()
+}
+
+func (p *process) stop(t *testing.T) {
+	t.Helper()
+	p.stopServer()
+	if err := <-p.served; err != nil {
+		t.Errorf("server.Run: %v", err)
+	}
+	p.stopLocation()
+	<-p.located
+}
+
+// boot starts a process over a store. It must not panic.
+func boot(t *testing.T, n *siptest.Net, f *flow.Flow, mem *storetest.Mem, log *rows) *process {
+	t.Helper()
 	set := map[string][]string{"ServerName": {"sip.example.org"}, "PrivateKey": {"a key for tests that nobody else has"}}
 	for _, s := range f.Settings {
 		set[s.Name] = append(set[s.Name], s.Value)
@@ -84,48 +155,35 @@ func startFaulty(t *testing.T, n *siptest.Net, f *siptest.Flow, fault func(store
 	if err := tables.Refresh(ctx); err != nil {
 		t.Fatal(err)
 	}
-	var srv *server.Server
-	loc, err := location.New(location.Config{Store: mem, Flush: func() { srv.Flush() }})
+	p := &process{served: make(chan error, 1), located: make(chan error, 1)}
+	loc, err := location.New(location.Config{Store: mem, Flush: func() { p.server.Flush() }})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := loc.Load(ctx); err != nil {
 		t.Fatal(err)
 	}
-	log := &rows{got: make(chan store.LogRow, maxRows), fault: fault}
-	srv, err = server.New(server.Config{
-		Net: n, Tables: tables.Snapshot, Location: loc, RequestLog: log.add, Log: slog.New(slog.DiscardHandler),
+	write := func(row store.LogRow) {
+		if !p.dead.Load() {
+			log.add(row)
+		}
+	}
+	p.server, err = server.New(server.Config{
+		Net: n, Tables: tables.Snapshot, Location: loc, RequestLog: write, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	serve, stopServer := context.WithCancel(ctx)
 	locate, stopLocation := context.WithCancel(ctx)
-	served, located := make(chan error, 1), make(chan error, 1)
-	go func() { served <- srv.Run(serve) }()
-	go func() { located <- loc.Run(locate) }()
-	return &siptest.System{
-		Transactions: func() (int, int) {
-			st := srv.Status()
-			return st.ServerTransactions, st.ClientTransactions
-		},
-		Log: log.take,
-		Stop: func() {
-			if p := srv.Status().Panics; p != panics {
-				t.Errorf("got %d panics, want %d", p, panics)
-			}
-			stopServer()
-			if err := <-served; err != nil {
-				t.Errorf("server.Run: %v", err)
-			}
-			stopLocation()
-			<-located
-		},
-	}
+	p.stopServer, p.stopLocation = stopServer, stopLocation
+	go func() { p.served <- p.server.Run(serve) }()
+	go func() { p.located <- loc.Run(locate) }()
+	return p
 }
 
 // fill writes the domains, users, aliases and bindings of a flow into the store.
-func fill(t *testing.T, mem *storetest.Mem, f *siptest.Flow) {
+func fill(t *testing.T, mem *storetest.Mem, f *flow.Flow) {
 	t.Helper()
 	ctx := context.WithoutCancel(t.Context())
 	must := func(err error) {
@@ -134,7 +192,7 @@ func fill(t *testing.T, mem *storetest.Mem, f *siptest.Flow) {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range append([]string{siptest.Domain}, f.Domains...) {
+	for _, name := range append([]string{flow.Domain}, f.Domains...) {
 		must(mem.AddDomain(ctx, &store.Domain{Name: name}))
 	}
 	ids := map[string]int64{}

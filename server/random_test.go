@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sipd/internal/siptest"
+	"sipd/internal/siptest/flow"
 )
 
 // randomCalls is how many courses of a call TestRandomCalls tries; each is a few virtual minutes.
@@ -54,10 +55,10 @@ func randomCall(t *testing.T, r *rand.Rand) {
 		return []time.Duration{delay()}
 	}
 
-	f := &siptest.Flow{File: "random", Users: []siptest.User{{AOR: "bob@example.org", Policy: "never"}},
-		Settings: []siptest.Setting{{Name: "TimeOut", Value: fmt.Sprint(1 + r.IntN(20))}}}
+	f := &flow.Flow{File: "random", Users: []flow.User{{AOR: "bob@example.org", Policy: "never"}},
+		Settings: []flow.Setting{{Name: "TimeOut", Value: fmt.Sprint(1 + r.IntN(20))}}}
 	if r.IntN(2) == 0 {
-		f.Settings = append(f.Settings, siptest.Setting{Name: "ForkOnTimeout", Value: "cancel"})
+		f.Settings = append(f.Settings, flow.Setting{Name: "ForkOnTimeout", Value: "cancel"})
 	}
 	var phones []*siptest.Phone
 	for i := range 1 + r.IntN(4) {
@@ -67,7 +68,7 @@ func randomCall(t *testing.T, r *rand.Rand) {
 		p.Answer = p.Ring + time.Duration(r.IntN(12_000))*time.Millisecond
 		p.Status = []int{200, 200, 486, 404, 503, 603, 0, 0}[r.IntN(8)]
 		phones = append(phones, p)
-		f.Peers = append(f.Peers, &siptest.Peer{Name: p.User, Addr: addr, AOR: "bob@example.org", Bound: &siptest.Binding{
+		f.Peers = append(f.Peers, &flow.Peer{Name: p.User, Addr: addr, AOR: "bob@example.org", Bound: &flow.Binding{
 			AOR: "bob@example.org", URI: "sip:" + p.User + "@" + addr.String(), Milli: []int{1000, 960, 500, 100}[r.IntN(4)], Expires: time.Hour}})
 	}
 	caller := siptest.NewPhone(n.Host(netip.MustParseAddrPort("10.0.0.1:5060")), "alice")

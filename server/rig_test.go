@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"sipd/internal/siptest"
+	"sipd/internal/siptest/flow"
 	"sipd/store"
 )
 
@@ -29,13 +30,13 @@ func onRig(t *testing.T, head string, f func(r *rig)) {
 // onFaultyRig is onRig on top of startFaulty.
 func onFaultyRig(t *testing.T, head string, fault func(store.LogRow), panics int64, f func(r *rig)) {
 	t.Helper()
-	flow, err := siptest.Parse(t.Name(), "# RFC 3261 16: "+t.Name()+"\n"+head+"\nquiet 1s\n")
+	parsed, err := flow.Parse(t.Name(), "# RFC 3261 16: "+t.Name()+"\n"+head+"\nquiet 1s\n")
 	if err != nil {
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {
 		n := siptest.NewNet(siptest.ServerAddr, siptest.ServerAddr6)
-		r := &rig{T: t, net: n, system: startFaulty(t, n, flow, fault, panics)}
+		r := &rig{T: t, net: n, system: startFaulty(t, n, parsed, fault, panics)}
 		defer func() { r.system.Stop() }()
 		synctest.Wait()
 		f(r)

@@ -6,12 +6,13 @@ import (
 	"strconv"
 	"strings"
 
+	"sipd/internal/siptest/flow"
 	"sipd/server/transport"
 )
 
 // actor is a peer at work.
 type actor struct {
-	*Peer
+	*flow.Peer
 	run       *runner
 	hosts     []*Host
 	conns     map[string]*Conn // by the name that the flow gives them, "" is the usual one
@@ -22,7 +23,7 @@ type actor struct {
 
 	sent     []*sentMessage
 	received []*receivedMessage
-	waiting  []*step // what must arrive, in order
+	waiting  []*flow.Step // what must arrive, in order
 }
 
 // sentMessage is a message of a peer.
@@ -69,53 +70,39 @@ func (a *actor) leg(callID string) *leg {
 }
 
 // message builds what a send step sends.
-func (a *actor) message(s *step) (data []byte, conn *Conn, err error) {
+func (a *actor) message(s *flow.Step) (data []byte, conn *Conn, err error) {
 	switch {
-	case s.raw:
-		return []byte(a.run.fill(a, strings.Join(s.body, "\r\n")) + "\r\n"), a.conns[s.words["conn"]], nil
-	case s.has("again"):
+	case s.Raw:
+		return []byte(a.run.fill(a, strings.Join(s.Body, "\r\n")) + "\r\n"), a.conns[s.Words["conn"]], nil
+	case s.Has("again"):
 		m := a.lastSent(s)
 		if m == nil {
 			return nil, nil, fmt.Errorf("%s has sent nothing like this that could be sent again", a.Name)
 		}
 		return m.raw, m.conn, nil
-	case s.status != 0:
+	case s.Status != 0:
 		return a.response(s)
 	default:
 		data, err := a.request(s)
-		return data, a.conns[s.words["conn"]], err
+		return data, a.conns[s.Words["conn"]], err
 	}
-}
-
-// has tells whether a word stands in the step.
-func (s *step) has(word string) bool {
-	_, ok := s.words[word]
-	return ok
-}
-
-// callID is the Call-ID that a step means, "" when it names none.
-func (s *step) callID() string {
-	if c, ok := s.words["call"]; ok {
-		return "call-" + c
-	}
-	return ""
 }
 
 // is tells whether m is a message of the step's kind.
-func (s *step) is(m *sipMessage) bool {
-	if s.method != "" && s.method != m.method || s.status != m.status {
+func is(s *flow.Step, m *sipMessage) bool {
+	if s.Method != "" && s.Method != m.method || s.Status != m.status {
 		return false
 	}
-	return s.callID() == "" || s.callID() == m.get("call-id")
+	return s.CallID() == "" || s.CallID() == m.get("call-id")
 }
 
 // lastSent finds the message that "again" repeats.
-func (a *actor) lastSent(s *step) *sentMessage {
+func (a *actor) lastSent(s *flow.Step) *sentMessage {
 	for _, m := range slices.Backward(a.sent) {
-		if name, ok := s.words["of"]; ok && m.name != name {
+		if name, ok := s.Words["of"]; ok && m.name != name {
 			continue
 		}
-		if s.is(m.sipMessage) {
+		if is(s, m.sipMessage) {
 			return m
 		}
 	}
@@ -123,15 +110,15 @@ func (a *actor) lastSent(s *step) *sentMessage {
 }
 
 // sentInvite finds the INVITE that an ACK or CANCEL belongs to.
-func (a *actor) sentInvite(s *step) *sentMessage {
+func (a *actor) sentInvite(s *flow.Step) *sentMessage {
 	for _, m := range slices.Backward(a.sent) {
 		if !m.request || m.method != "INVITE" {
 			continue
 		}
-		if name, ok := s.words["of"]; ok && m.name != name {
+		if name, ok := s.Words["of"]; ok && m.name != name {
 			continue
 		}
-		if s.callID() == "" || s.callID() == m.get("call-id") {
+		if s.CallID() == "" || s.CallID() == m.get("call-id") {
 			return m
 		}
 	}
@@ -148,34 +135,34 @@ type draft struct {
 func (d *draft) add(name, value string) { d.lines = append(d.lines, line{name, value}) }
 
 // apply takes the headers that the step names.
-func (d *draft) apply(a *actor, s *step) {
-	for _, h := range s.heads {
-		value := a.run.fill(a, h.value)
-		at := slices.IndexFunc(d.lines, func(l line) bool { return headerName(l.name) == h.name })
+func (d *draft) apply(a *actor, s *flow.Step) {
+	for _, h := range s.Heads {
+		value := a.run.fill(a, h.Value)
+		at := slices.IndexFunc(d.lines, func(l line) bool { return flow.HeaderName(l.name) == h.Name })
 		switch {
-		case h.op == absent:
-			d.remove(h.name)
-		case h.op == equal && at >= 0:
-			d.lines[at] = line{h.shown, value}
+		case h.Op == flow.Absent:
+			d.remove(h.Name)
+		case h.Op == flow.Equal && at >= 0:
+			d.lines[at] = line{h.Shown, value}
 			kept := d.lines[:at+1]
 			for _, l := range d.lines[at+1:] {
-				if headerName(l.name) != h.name {
+				if flow.HeaderName(l.name) != h.Name {
 					kept = append(kept, l)
 				}
 			}
 			d.lines = kept
 		default:
-			d.add(h.shown, value)
+			d.add(h.Shown, value)
 		}
 	}
-	if len(s.body) > 0 {
-		d.body = strings.Join(s.body, "\r\n") + "\r\n"
-		if !slices.ContainsFunc(d.lines, func(l line) bool { return headerName(l.name) == "content-type" }) {
+	if len(s.Body) > 0 {
+		d.body = strings.Join(s.Body, "\r\n") + "\r\n"
+		if !slices.ContainsFunc(d.lines, func(l line) bool { return flow.HeaderName(l.name) == "content-type" }) {
 			d.add("Content-Type", "application/sdp")
 		}
 	}
-	for _, h := range s.heads {
-		if h.name == "content-length" {
+	for _, h := range s.Heads {
+		if h.Name == "content-length" {
 			return
 		}
 	}
@@ -184,7 +171,7 @@ func (d *draft) apply(a *actor, s *step) {
 }
 
 func (d *draft) remove(name string) {
-	d.lines = slices.DeleteFunc(d.lines, func(l line) bool { return headerName(l.name) == name })
+	d.lines = slices.DeleteFunc(d.lines, func(l line) bool { return flow.HeaderName(l.name) == name })
 }
 
 func (d *draft) bytes() []byte {
@@ -198,41 +185,41 @@ func (d *draft) bytes() []byte {
 }
 
 // via returns a fresh Via of the peer.
-func (a *actor) via(s *step) string {
+func (a *actor) via(s *flow.Step) string {
 	a.branches++
 	branch := fmt.Sprintf("z9hG4bK-%s-%d", a.Name, a.branches)
-	if b, ok := s.words["branch"]; ok {
+	if b, ok := s.Words["branch"]; ok {
 		branch = b
 	}
-	v := "SIP/2.0/" + a.Proto.String() + " " + a.sentBy() + ";branch=" + branch
-	if s.has("rport") {
+	v := "SIP/2.0/" + a.Proto.String() + " " + a.SentBy() + ";branch=" + branch
+	if s.Has("rport") {
 		v += ";rport"
 	}
 	return v
 }
 
 // request builds a request.
-func (a *actor) request(s *step) ([]byte, error) {
-	if s.target == "" && (s.method == "ACK" || s.method == "CANCEL") {
+func (a *actor) request(s *flow.Step) ([]byte, error) {
+	if s.Target == "" && (s.Method == "ACK" || s.Method == "CANCEL") {
 		return a.hopRequest(s)
 	}
-	if s.has("forwarded") {
+	if s.Has("forwarded") {
 		return a.forward(s)
 	}
-	callID := s.callID()
+	callID := s.CallID()
 	if callID == "" {
 		callID = "call-1"
-		if s.method == "REGISTER" {
+		if s.Method == "REGISTER" {
 			callID = "call-reg-" + a.Name
 		}
 	}
 	l := a.leg(callID)
 	d := &draft{}
-	uri := a.run.fill(a, s.target)
+	uri := a.run.fill(a, s.Target)
 	to, known := "<"+uri+">", (*dialog)(nil)
-	remoteTag := s.words["dialog"]
-	if p := a.run.actors[s.target]; p != nil {
-		uri = p.contact()
+	remoteTag := s.Words["dialog"]
+	if p := a.run.actors[s.Target]; p != nil {
+		uri = p.Contact()
 		to = "<" + uri + ">"
 		if remoteTag == "" {
 			remoteTag = p.Name
@@ -240,36 +227,36 @@ func (a *actor) request(s *step) ([]byte, error) {
 	}
 	if remoteTag != "" {
 		known = l.dialogs[remoteTag]
-		if known == nil && s.has("dialog") {
+		if known == nil && s.Has("dialog") {
 			return nil, fmt.Errorf("%s has no dialog with %s in %s", a.Name, remoteTag, callID)
 		}
 	}
 	if known != nil {
 		to = l.remote + ";tag=" + remoteTag
-		if a.run.actors[s.target] != nil {
+		if a.run.actors[s.Target] != nil {
 			uri = known.target
 		}
 	} else {
 		l.remote = to
 	}
-	if s.method == "REGISTER" {
+	if s.Method == "REGISTER" {
 		to = l.local
 	}
 	switch {
-	case s.words["cseq"] != "":
-		n, err := strconv.Atoi(s.words["cseq"])
+	case s.Words["cseq"] != "":
+		n, err := strconv.Atoi(s.Words["cseq"])
 		if err != nil {
-			return nil, fmt.Errorf("cseq=%s is not a number", s.words["cseq"])
+			return nil, fmt.Errorf("cseq=%s is not a number", s.Words["cseq"])
 		}
 		l.cseq = n
-	case s.method == "ACK":
+	case s.Method == "ACK":
 		if invite := a.sentInvite(s); invite != nil {
 			l.cseq, _ = strconv.Atoi(strings.Fields(invite.get("cseq"))[0])
 		}
 	default:
 		l.cseq++
 	}
-	d.start = s.method + " " + uri + " SIP/2.0"
+	d.start = s.Method + " " + uri + " SIP/2.0"
 	d.add("Via", a.via(s))
 	d.add("Max-Forwards", "70")
 	if known != nil {
@@ -278,19 +265,19 @@ func (a *actor) request(s *step) ([]byte, error) {
 		}
 	}
 	fromTag := l.tag
-	if t, ok := s.words["tag"]; ok {
+	if t, ok := s.Words["tag"]; ok {
 		fromTag = t
 	}
 	d.add("From", l.local+";tag="+fromTag)
 	d.add("To", to)
 	d.add("Call-ID", callID)
-	d.add("CSeq", strconv.Itoa(l.cseq)+" "+s.method)
-	switch s.method {
+	d.add("CSeq", strconv.Itoa(l.cseq)+" "+s.Method)
+	switch s.Method {
 	case "INVITE", "REGISTER", "SUBSCRIBE", "NOTIFY", "REFER", "UPDATE":
-		d.add("Contact", "<"+a.contact()+">")
+		d.add("Contact", "<"+a.Contact()+">")
 	}
-	if who, ok := s.words["auth"]; ok {
-		name, value, err := a.credentials(s, who, s.method, uri)
+	if who, ok := s.Words["auth"]; ok {
+		name, value, err := a.credentials(s, who, s.Method, uri)
 		if err != nil {
 			return nil, err
 		}
@@ -301,13 +288,13 @@ func (a *actor) request(s *step) ([]byte, error) {
 }
 
 // hopRequest builds a CANCEL (RFC 3261 9.1) or the ACK to a non-2xx response (17.1.1.3).
-func (a *actor) hopRequest(s *step) ([]byte, error) {
+func (a *actor) hopRequest(s *flow.Step) ([]byte, error) {
 	invite := a.sentInvite(s)
 	if invite == nil {
-		return nil, fmt.Errorf("%s has sent no INVITE that this %s could belong to", a.Name, s.method)
+		return nil, fmt.Errorf("%s has sent no INVITE that this %s could belong to", a.Name, s.Method)
 	}
 	to := invite.get("to")
-	if s.method == "ACK" {
+	if s.Method == "ACK" {
 		for _, m := range slices.Backward(a.received) {
 			if m.status >= 200 && m.method == "INVITE" && m.topVia().branch == invite.topVia().branch {
 				to = m.get("to")
@@ -315,7 +302,7 @@ func (a *actor) hopRequest(s *step) ([]byte, error) {
 			}
 		}
 	}
-	d := &draft{start: s.method + " " + invite.uri + " SIP/2.0"}
+	d := &draft{start: s.Method + " " + invite.uri + " SIP/2.0"}
 	d.add("Via", invite.values("via")[0])
 	d.add("Max-Forwards", "70")
 	for _, r := range invite.all("route") {
@@ -324,18 +311,18 @@ func (a *actor) hopRequest(s *step) ([]byte, error) {
 	d.add("From", invite.get("from"))
 	d.add("To", to)
 	d.add("Call-ID", invite.get("call-id"))
-	d.add("CSeq", strings.Fields(invite.get("cseq"))[0]+" "+s.method)
+	d.add("CSeq", strings.Fields(invite.get("cseq"))[0]+" "+s.Method)
 	d.apply(a, s)
 	return d.bytes(), nil
 }
 
 // forward builds what a peer that is a proxy makes of the last request it got (RFC 3261 16.6).
-func (a *actor) forward(s *step) ([]byte, error) {
+func (a *actor) forward(s *flow.Step) ([]byte, error) {
 	req := a.lastRequest(s)
 	if req == nil {
-		return nil, fmt.Errorf("%s has received no %s to forward", a.Name, s.method)
+		return nil, fmt.Errorf("%s has received no %s to forward", a.Name, s.Method)
 	}
-	d := &draft{start: req.method + " " + a.run.fill(a, s.target) + " SIP/2.0", body: string(req.body)}
+	d := &draft{start: req.method + " " + a.run.fill(a, s.Target) + " SIP/2.0", body: string(req.body)}
 	d.add("Via", a.via(s))
 	for _, l := range req.lines {
 		value := l.value
@@ -350,16 +337,16 @@ func (a *actor) forward(s *step) ([]byte, error) {
 }
 
 // lastRequest finds the request that a response answers: the last one without a final answer, else the last one.
-func (a *actor) lastRequest(s *step) *receivedMessage {
+func (a *actor) lastRequest(s *flow.Step) *receivedMessage {
 	var last *receivedMessage
 	for _, m := range slices.Backward(a.received) {
-		if !m.request || m.method == "ACK" || s.method != "" && m.method != s.method {
+		if !m.request || m.method == "ACK" || s.Method != "" && m.method != s.Method {
 			continue
 		}
-		if c := s.callID(); c != "" && m.get("call-id") != c {
+		if c := s.CallID(); c != "" && m.get("call-id") != c {
 			continue
 		}
-		if name, ok := s.words["of"]; ok && m.name != name {
+		if name, ok := s.Words["of"]; ok && m.name != name {
 			continue
 		}
 		if m.answered < 200 {
@@ -373,21 +360,21 @@ func (a *actor) lastRequest(s *step) *receivedMessage {
 }
 
 // response builds a response (RFC 3261 8.2.6).
-func (a *actor) response(s *step) ([]byte, *Conn, error) {
+func (a *actor) response(s *flow.Step) ([]byte, *Conn, error) {
 	req := a.lastRequest(s)
 	if req == nil {
-		return nil, nil, fmt.Errorf("%s has received no request that %d could answer", a.Name, s.status)
+		return nil, nil, fmt.Errorf("%s has received no request that %d could answer", a.Name, s.Status)
 	}
-	req.answered = max(req.answered, s.status)
-	d := &draft{start: fmt.Sprintf("SIP/2.0 %d %s", s.status, "Reason of "+a.Name)}
+	req.answered = max(req.answered, s.Status)
+	d := &draft{start: fmt.Sprintf("SIP/2.0 %d %s", s.Status, "Reason of "+a.Name)}
 	for _, v := range req.all("via") {
 		d.add("Via", v)
 	}
 	d.add("From", req.get("from"))
 	to := req.get("to")
-	if tag(to) == "" && s.status != 100 {
+	if tag(to) == "" && s.Status != 100 {
 		t := a.Name
-		if named, ok := s.words["tag"]; ok {
+		if named, ok := s.Words["tag"]; ok {
 			t = named
 		}
 		to += ";tag=" + t
@@ -395,15 +382,15 @@ func (a *actor) response(s *step) ([]byte, *Conn, error) {
 	d.add("To", to)
 	d.add("Call-ID", req.get("call-id"))
 	d.add("CSeq", req.get("cseq"))
-	if s.status > 100 && s.status < 300 && (req.method == "INVITE" || req.method == "SUBSCRIBE") {
+	if s.Status > 100 && s.Status < 300 && (req.method == "INVITE" || req.method == "SUBSCRIBE") {
 		for _, r := range req.all("record-route") {
 			d.add("Record-Route", r)
 		}
-		d.add("Contact", "<"+a.contact()+">")
+		d.add("Contact", "<"+a.Contact()+">")
 	}
 	d.apply(a, s)
 	conn := req.conn
-	if c, ok := s.words["conn"]; ok {
+	if c, ok := s.Words["conn"]; ok {
 		conn = a.conns[c]
 	}
 	return d.bytes(), conn, nil
@@ -460,10 +447,10 @@ func withoutTag(s string) string {
 }
 
 // transmit sends data the way the peer does.
-func (a *actor) transmit(s *step, data []byte, conn *Conn) (*Conn, error) {
+func (a *actor) transmit(s *flow.Step, data []byte, conn *Conn) (*Conn, error) {
 	if a.Proto == transport.UDP {
 		h := a.hosts[0]
-		if src, ok := s.words["source"]; ok {
+		if src, ok := s.Words["source"]; ok {
 			var err error
 			if h, err = a.run.source(a, src); err != nil {
 				return nil, err
@@ -476,7 +463,7 @@ func (a *actor) transmit(s *step, data []byte, conn *Conn) (*Conn, error) {
 		if conn, err = a.hosts[0].Dial(); err != nil {
 			return nil, err
 		}
-		a.conns[s.words["conn"]] = conn
+		a.conns[s.Words["conn"]] = conn
 	}
 	return conn, conn.Send(data)
 }

@@ -6,11 +6,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"sipd/internal/siptest/flow"
 )
 
 // check says what is wrong with a message that a step waited for.
-func (r *runner) check(a *actor, s *step, in Arrival, m *sipMessage) error {
-	if !s.has("again") {
+func (r *runner) check(a *actor, s *flow.Step, in Arrival, m *sipMessage) error {
+	if !s.Has("again") {
 		var err error
 		if m.request {
 			err = r.checkRequest(a, s, m)
@@ -21,7 +23,7 @@ func (r *runner) check(a *actor, s *step, in Arrival, m *sipMessage) error {
 			return err
 		}
 	}
-	if name, ok := s.words["conn"]; ok {
+	if name, ok := s.Words["conn"]; ok {
 		switch known := a.conns[name]; {
 		case in.Conn == nil:
 			return fmt.Errorf("it came by UDP, not on connection %s", name)
@@ -34,7 +36,7 @@ func (r *runner) check(a *actor, s *step, in Arrival, m *sipMessage) error {
 	if in.Proto != a.Proto {
 		return fmt.Errorf("it came by %v, but %s speaks %v", in.Proto, a.Name, a.Proto)
 	}
-	if src, ok := s.words["source"]; ok {
+	if src, ok := s.Words["source"]; ok {
 		h, err := r.source(a, src)
 		if err != nil {
 			return err
@@ -45,44 +47,44 @@ func (r *runner) check(a *actor, s *step, in Arrival, m *sipMessage) error {
 			return fmt.Errorf("it did not come to %s", src)
 		}
 	}
-	for _, h := range s.heads {
+	for _, h := range s.Heads {
 		if err := r.checkHead(a, h, m); err != nil {
 			return err
 		}
 	}
-	if len(s.body) > 0 && string(m.body) != strings.Join(s.body, "\r\n")+"\r\n" {
+	if len(s.Body) > 0 && string(m.body) != strings.Join(s.Body, "\r\n")+"\r\n" {
 		return fmt.Errorf("the body is another one")
 	}
 	return nil
 }
 
 // checkHead compares one header.
-func (r *runner) checkHead(a *actor, h head, m *sipMessage) error {
-	got, want := m.get(h.name), r.fill(a, h.value)
+func (r *runner) checkHead(a *actor, h flow.Head, m *sipMessage) error {
+	got, want := m.get(h.Name), r.fill(a, h.Value)
 	ok := false
-	switch h.op {
-	case absent:
-		if m.has(h.name) {
-			return fmt.Errorf("it has %s: %s", h.shown, got)
+	switch h.Op {
+	case flow.Absent:
+		if m.has(h.Name) {
+			return fmt.Errorf("it has %s: %s", h.Shown, got)
 		}
 		return nil
-	case equal:
-		ok = m.has(h.name) && got == want
-	case matches:
-		ok = m.has(h.name) && h.match.MatchString(got)
-	case contains:
+	case flow.Equal:
+		ok = m.has(h.Name) && got == want
+	case flow.Matches:
+		ok = m.has(h.Name) && h.Match.MatchString(got)
+	case flow.Contains:
 		ok = strings.Contains(got, want)
-	case prefix:
+	case flow.Prefix:
 		ok = strings.HasPrefix(got, want)
-	case count:
-		n, _ := strconv.Atoi(h.value)
-		if c := len(m.values(h.name)); c != n {
-			return fmt.Errorf("it has %d values of %s, want %d", c, h.shown, n)
+	case flow.Count:
+		n, _ := strconv.Atoi(h.Value)
+		if c := len(m.values(h.Name)); c != n {
+			return fmt.Errorf("it has %d values of %s, want %d", c, h.Shown, n)
 		}
 		return nil
 	}
 	if !ok {
-		return fmt.Errorf("got %s: %s, want %s", h.shown, got, want)
+		return fmt.Errorf("got %s: %s, want %s", h.Shown, got, want)
 	}
 	return nil
 }
@@ -93,7 +95,7 @@ func (r *runner) serverVia(a *actor, v via) error {
 	if a.Addr.Addr().Is6() {
 		own = ServerAddr6
 	}
-	named := slices.ContainsFunc(r.flow.Settings, func(s Setting) bool { return s.Name == "ProxyName" })
+	named := slices.ContainsFunc(r.flow.Settings, func(s flow.Setting) bool { return s.Name == "ProxyName" })
 	if !named && v.sentBy != own.String() && v.sentBy != strings.TrimSuffix(own.String(), ":5060") {
 		return fmt.Errorf("sent-by of the topmost Via is %s, want the server's address %v", v.sentBy, own)
 	}
@@ -107,15 +109,15 @@ func (r *runner) serverVia(a *actor, v via) error {
 }
 
 // checkRequest checks a request of the server.
-func (r *runner) checkRequest(a *actor, s *step, m *sipMessage) error {
+func (r *runner) checkRequest(a *actor, s *flow.Step, m *sipMessage) error {
 	top := m.topVia()
 	if err := r.serverVia(a, top); err != nil {
 		return err
 	}
-	if !s.has("dialog") && s.target != "" {
-		want := r.fill(a, s.target)
-		if p := r.actors[s.target]; p != nil {
-			want = p.contact()
+	if !s.Has("dialog") && s.Target != "" {
+		want := r.fill(a, s.Target)
+		if p := r.actors[s.Target]; p != nil {
+			want = p.Contact()
 			if l := a.legs[m.get("call-id")]; l == nil && p != a {
 				return fmt.Errorf("the flow names %s as target, which is not the receiver", p.Name)
 			}
@@ -338,7 +340,7 @@ func sameLines(sent, got []line, skip, extra func(line) bool) error {
 }
 
 // checkResponse checks a response of the server.
-func (r *runner) checkResponse(a *actor, s *step, m *sipMessage) error {
+func (r *runner) checkResponse(a *actor, s *flow.Step, m *sipMessage) error {
 	branch := m.topVia().branch
 	i := slices.IndexFunc(a.sent, func(o *sentMessage) bool {
 		return o.request && o.cseqMethod == m.method && o.topVia().branch == branch && o.get("cseq") == m.get("cseq")
@@ -368,10 +370,10 @@ func (r *runner) checkResponse(a *actor, s *step, m *sipMessage) error {
 	case tag(to) == "" && m.status != 100:
 		return fmt.Errorf("its To has no tag (RFC 3261 8.2.6.2)")
 	}
-	from, named := s.words["from"]
+	from, named := s.Words["from"]
 	if origin := r.answerer(m, from); origin != nil {
 		asserted := func(l line) bool {
-			return l.name == "content-length" || slices.ContainsFunc(s.heads, func(h head) bool { return h.name == l.name })
+			return l.name == "content-length" || slices.ContainsFunc(s.Heads, func(h flow.Head) bool { return h.Name == l.name })
 		}
 		vias := func(l line) bool { return l.name == "via" || m.status >= 300 && l.name == "to" }
 		if err := sameLines(origin.lines, m.lines, vias, asserted); err != nil {

@@ -8,14 +8,16 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"sipd/internal/siptest/flow"
 )
 
 // credentials answers the peer's last challenge (RFC 7616 3.4) as user:password. The words nc, nonce, alg and realm of the step
 // replace what the peer would take itself.
-func (a *actor) credentials(s *step, who, method, uri string) (name, value string, err error) {
+func (a *actor) credentials(s *flow.Step, who, method, uri string) (name, value string, err error) {
 	user, password, _ := strings.Cut(who, ":")
 	if password == "" {
-		password = DefaultPassword
+		password = flow.DefaultPassword
 	}
 	if a.challenge == nil {
 		return "", "", fmt.Errorf("%s has not been challenged yet", a.Name)
@@ -27,7 +29,7 @@ func (a *actor) credentials(s *step, who, method, uri string) (name, value strin
 	var p map[string]string
 	for _, c := range a.challenge.all(header) {
 		q := challengeParams(c)
-		if alg, ok := s.words["alg"]; ok && !strings.EqualFold(q["algorithm"], alg) {
+		if alg, ok := s.Words["alg"]; ok && !strings.EqualFold(q["algorithm"], alg) {
 			continue
 		}
 		p = q
@@ -37,15 +39,15 @@ func (a *actor) credentials(s *step, who, method, uri string) (name, value strin
 		return "", "", fmt.Errorf("no challenge in the last %d of %s fits", a.challenge.status, a.Name)
 	}
 	nonce, realm := p["nonce"], p["realm"]
-	if n, ok := s.words["nonce"]; ok {
+	if n, ok := s.Words["nonce"]; ok {
 		nonce = n
 	}
-	if r, ok := s.words["realm"]; ok {
+	if r, ok := s.Words["realm"]; ok {
 		realm = r
 	}
 	a.nonces[nonce]++
 	nc := a.nonces[nonce]
-	if n, ok := s.words["nc"]; ok {
+	if n, ok := s.Words["nc"]; ok {
 		if nc, err = strconv.Atoi(n); err != nil {
 			return "", "", err
 		}

@@ -1,8 +1,8 @@
-// Package siptest runs call flows in virtual time: text files that say who sends what, what must arrive, and at which second
-// (docs/flows.md has their grammar).
+// Package siptest plays call flows in virtual time: texts that say who sends what, what must arrive, and at which second
+// (docs/flows.md; package flow reads them).
 //
 // Net is an in-memory network that stands in for the sockets (transport.Network). Hosts on it are the phones and the strangers;
-// a host owns one address, reachable by UDP and TCP. Parse reads a flow file, Run plays it in a testing/synctest bubble
+// a host owns one address, reachable by UDP and TCP. Run plays a flow in a testing/synctest bubble
 // against the server that the caller's start function brings up on the network: package siptest itself knows no server, so that
 // every package may test with it.
 //

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"sipd/internal/siptest/flow"
 )
 
 // line is a header line, its value without surrounding white space and with folds undone.
@@ -28,19 +30,6 @@ type sipMessage struct {
 	cseqMethod string
 }
 
-// compact are the compact forms of RFC 3261 7.3.3.
-var compact = map[string]string{"v": "via", "f": "from", "t": "to", "i": "call-id", "m": "contact", "l": "content-length",
-	"c": "content-type", "e": "content-encoding", "k": "supported", "s": "subject", "o": "event", "u": "allow-events", "r": "refer-to"}
-
-// headerName brings a header name into the form that names are compared in.
-func headerName(name string) string {
-	name = strings.ToLower(name)
-	if long, ok := compact[name]; ok {
-		return long
-	}
-	return name
-}
-
 // frameLen returns the length of the first whole message in buf, 0 when there is none yet.
 func frameLen(buf []byte) int {
 	head := bytes.Index(buf, []byte("\r\n\r\n"))
@@ -50,7 +39,7 @@ func frameLen(buf []byte) int {
 	n := head + 4
 	for l := range bytes.SplitSeq(buf[:head], []byte("\r\n")) {
 		name, value, ok := bytes.Cut(l, []byte(":"))
-		if !ok || headerName(string(bytes.TrimSpace(name))) != "content-length" {
+		if !ok || flow.HeaderName(string(bytes.TrimSpace(name))) != "content-length" {
 			continue
 		}
 		if length, err := strconv.Atoi(string(bytes.TrimSpace(value))); err == nil && length > 0 {
@@ -106,7 +95,7 @@ func readMessage(raw []byte) (*sipMessage, error) {
 		if !ok || strings.ContainsAny(l, "\r\n") {
 			return nil, fmt.Errorf("header line %q", l)
 		}
-		m.lines = append(m.lines, line{headerName(strings.TrimSpace(name)), strings.TrimSpace(value)})
+		m.lines = append(m.lines, line{flow.HeaderName(strings.TrimSpace(name)), strings.TrimSpace(value)})
 	}
 	cseq := strings.Fields(m.get("cseq"))
 	if len(cseq) != 2 {

@@ -34,6 +34,7 @@ type Net struct {
 	hosts    map[netip.AddrPort]*Host
 	nobody   Host
 	conns    map[transport.ConnID]*Conn
+	life     int // of the server: what an earlier one sends goes nowhere
 	lastConn transport.ConnID
 	log      []Event
 }
@@ -106,13 +107,32 @@ func (n *Net) Run(ctx context.Context, r transport.Receiver) error {
 	n.mu.Unlock()
 	<-ctx.Done()
 	n.mu.Lock()
-	n.receiver = nil
+	if n.receiver == r {
+		n.receiver = nil
+	}
 	n.mu.Unlock()
 	return ctx.Err()
 }
 
 // NewOut returns an empty send queue.
-func (n *Net) NewOut() *transport.Out { return transport.NewOut(n.deliver) }
+func (n *Net) NewOut() *transport.Out {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	life := n.life
+	return transport.NewOut(func(o *transport.Out, packets []transport.Packet) { n.deliver(life, o, packets) })
+}
+
+// Crash is the death of the server's process: nothing reaches it and nothing it sends reaches anybody from now on, and its
+// connections are closed. Another one may Run.
+func (n *Net) Crash() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.life++
+	n.receiver = nil
+	for _, c := range n.conns {
+		c.open = false
+	}
+}
 
 // Source returns the server's address of the family of remote.
 func (n *Net) Source(p transport.Proto, remote netip.Addr) (netip.AddrPort, bool) {
@@ -139,7 +159,13 @@ func (n *Net) Log() []Event {
 }
 
 // deliver takes what the server flushed.
-func (n *Net) deliver(o *transport.Out, packets []transport.Packet) {
+func (n *Net) deliver(life int, o *transport.Out, packets []transport.Packet) {
+	n.mu.Lock()
+	alive := life == n.life
+	n.mu.Unlock()
+	if !alive {
+		return
+	}
 	type failure struct {
 		ref transport.Ref
 		err error

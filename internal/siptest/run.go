@@ -10,7 +10,22 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"sipd/internal/siptest/flow"
 )
+
+// The server's addresses in every flow, and the domain that is always its own.
+var (
+	ServerAddr  = netip.MustParseAddrPort("10.0.0.100:5060")
+	ServerAddr6 = netip.MustParseAddrPort("[2001:db8::100]:5060")
+)
+
+// LogRow is a row of the request log as flows check it.
+type LogRow struct {
+	Method string
+	Status int
+	Fields map[string]string // url, from, to, user, source, next
+}
 
 // System is the server that a flow is played against.
 type System struct {
@@ -18,12 +33,14 @@ type System struct {
 	Transactions func() (servers, clients int)
 	// Log returns the rows of the request log so far.
 	Log func() []LogRow
+	// Restart brings up another server over the same store, after the first one has died (Net.Crash).
+	Restart func()
 	// Stop ends the server; every goroutine has ended when it returns.
 	Stop func()
 }
 
 // Start brings a server up on the network of a flow.
-type Start func(t *testing.T, n *Net, f *Flow) *System
+type Start func(t *testing.T, n *Net, f *flow.Flow) *System
 
 // Messages may come this much after the second that the flow names, never before it: timers tick every 10 ms, and the ticks of a
 // series of retransmissions add up, hence the part of the time since the beginning.
@@ -36,10 +53,11 @@ func tolerance(at time.Duration) time.Duration { return toleranceFixed + at/tole
 
 // runner plays one flow.
 type runner struct {
-	flow   *Flow
+	flow   *flow.Flow
 	net    *Net
 	begin  time.Time
 	actors map[string]*actor
+	met    map[*flow.Step]bool // expectations that have come
 	order  []*actor
 	sent   []*sentMessage // of all, in order
 	nobody *Host
@@ -48,7 +66,7 @@ type runner struct {
 }
 
 // Run plays a flow in a bubble of virtual time and reports by t what did not go as the flow says.
-func Run(t *testing.T, f *Flow, start Start) {
+func Run(t *testing.T, f *flow.Flow, start Start) {
 	t.Helper()
 	r := play(t, f, start)
 	for _, what := range r.failed {
@@ -60,17 +78,17 @@ func Run(t *testing.T, f *Flow, start Start) {
 }
 
 // Failures plays a flow and returns what Run would report.
-func Failures(t *testing.T, f *Flow, start Start) []string {
+func Failures(t *testing.T, f *flow.Flow, start Start) []string {
 	t.Helper()
 	return play(t, f, start).failed
 }
 
 // play plays a flow in a bubble.
-func play(t *testing.T, f *Flow, start Start) (r *runner) {
+func play(t *testing.T, f *flow.Flow, start Start) (r *runner) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		n := NewNet(ServerAddr, ServerAddr6)
-		r = &runner{flow: f, net: n, actors: map[string]*actor{}, nobody: n.Nobody()}
+		r = &runner{flow: f, net: n, actors: map[string]*actor{}, met: map[*flow.Step]bool{}, nobody: n.Nobody()}
 		for _, p := range f.Peers {
 			a := &actor{Peer: p, run: r, conns: map[string]*Conn{}, legs: map[string]*leg{}, nonces: map[string]int{}}
 			a.hosts = []*Host{n.Host(p.Addr)}
@@ -78,15 +96,14 @@ func play(t *testing.T, f *Flow, start Start) (r *runner) {
 			r.actors[p.Name] = a
 			r.order = append(r.order, a)
 		}
-		for _, s := range f.steps {
-			s.met = false
-			if src, ok := s.words["source"]; ok {
-				if _, err := r.source(r.actors[s.peer.Name], src); err != nil {
-					r.fail(s.line, "%v", err)
+		for _, s := range f.Steps {
+			if src, ok := s.Words["source"]; ok {
+				if _, err := r.source(r.actors[s.Peer.Name], src); err != nil {
+					r.fail(s.Line, "%v", err)
 				}
 			}
-			if s.kind == expect {
-				r.actors[s.peer.Name].waiting = append(r.actors[s.peer.Name].waiting, s)
+			if s.Kind == flow.Expect {
+				r.actors[s.Peer.Name].waiting = append(r.actors[s.Peer.Name].waiting, s)
 			}
 		}
 		system := start(t, n, f)
@@ -113,13 +130,13 @@ func (r *runner) fail(line int, format string, args ...any) {
 
 // steps goes through the flow until something fails.
 func (r *runner) steps(system *System) {
-	for i, s := range r.flow.steps {
-		switch s.kind {
-		case expect:
+	for i, s := range r.flow.Steps {
+		switch s.Kind {
+		case flow.Expect:
 			continue
-		case quiet:
+		case flow.Quiet:
 			if r.reach(i, time.Since(r.begin)) {
-				time.Sleep(s.at)
+				time.Sleep(s.At)
 				synctest.Wait()
 				r.collect()
 			}
@@ -128,11 +145,11 @@ func (r *runner) steps(system *System) {
 			}
 			return
 		}
-		if !r.reach(i, s.at) {
+		if !r.reach(i, s.At) {
 			return
 		}
-		if err := r.act(s); err != nil {
-			r.fail(s.line, "%v", err)
+		if err := r.act(s, system); err != nil {
+			r.fail(s.Line, "%v", err)
 		}
 		synctest.Wait()
 		r.collect()
@@ -142,10 +159,15 @@ func (r *runner) steps(system *System) {
 	}
 }
 
-// act does what a send or close step says.
-func (r *runner) act(s *step) error {
-	a := r.actors[s.peer.Name]
-	if s.kind == closeConn {
+// act does what a send, close or restart step says.
+func (r *runner) act(s *flow.Step, system *System) error {
+	if s.Kind == flow.Restart {
+		r.net.Crash()
+		system.Restart()
+		return nil
+	}
+	a := r.actors[s.Peer.Name]
+	if s.Kind == flow.Close {
 		if len(a.conns) == 0 {
 			return fmt.Errorf("%s has no connection to close", a.Name)
 		}
@@ -159,7 +181,7 @@ func (r *runner) act(s *step) error {
 	if err != nil {
 		return err
 	}
-	if _, err := parseMessage(data); err != nil && !s.raw {
+	if _, err := parseMessage(data); err != nil && !s.Raw {
 		return fmt.Errorf("the flow sends a broken message (only raw ones may be): %w", err)
 	}
 	m, err := readMessage(data)
@@ -167,7 +189,7 @@ func (r *runner) act(s *step) error {
 		_, err = a.transmit(s, data, conn)
 		return err
 	}
-	sent := &sentMessage{sipMessage: m, by: a, name: s.words["as"]}
+	sent := &sentMessage{sipMessage: m, by: a, name: s.Words["as"]}
 	a.sent = append(a.sent, sent)
 	r.sent = append(r.sent, sent)
 	sent.conn, err = a.transmit(s, data, conn)
@@ -190,8 +212,8 @@ func (r *runner) reach(i int, at time.Duration) bool {
 		if missing == nil {
 			return true
 		}
-		if time.Since(r.begin) > missing.at+tolerance(missing.at) {
-			r.fail(missing.line, "did not come: %s", missing.text)
+		if time.Since(r.begin) > missing.At+tolerance(missing.At) {
+			r.fail(missing.Line, "did not come: %s", missing.Text)
 			return false
 		}
 		time.Sleep(stride)
@@ -199,9 +221,9 @@ func (r *runner) reach(i int, at time.Duration) bool {
 }
 
 // missing returns the first expectation above step i that is not met.
-func (r *runner) missing(i int) *step {
-	for _, s := range r.flow.steps[:i] {
-		if s.kind == expect && !s.met {
+func (r *runner) missing(i int) *flow.Step {
+	for _, s := range r.flow.Steps[:i] {
+		if s.Kind == flow.Expect && !r.met[s] {
 			return s
 		}
 	}
@@ -242,17 +264,17 @@ func (r *runner) arrived(a *actor, in Arrival) {
 	if len(a.waiting) > 0 {
 		s := a.waiting[0]
 		if why = r.fits(a, s, m, at); why == nil {
-			s.met = true
+			r.met[s] = true
 			a.waiting = a.waiting[1:]
-			got.name = s.words["as"]
+			got.name = s.Words["as"]
 			if err := r.check(a, s, in, m); err != nil {
-				r.fail(s.line, "%s\n    but %v\n%s", s.text, err, indent(in.Data))
+				r.fail(s.Line, "%s\n    but %v\n%s", s.Text, err, indent(in.Data))
 			}
 			return
 		}
 	}
-	for _, s := range r.flow.ignores {
-		if s.peer == a.Peer && s.is(m) && (!s.has("again") || r.repeated(a, m)) {
+	for _, s := range r.flow.Ignores {
+		if s.Peer == a.Peer && is(s, m) && (!s.Has("again") || r.repeated(a, m)) {
 			return
 		}
 	}
@@ -260,7 +282,7 @@ func (r *runner) arrived(a *actor, in Arrival) {
 		r.fail(0, "unexpected message: %s got at %v, where nothing more is expected, %s\n%s", a.Name, at, m, indent(in.Data))
 		return
 	}
-	r.fail(a.waiting[0].line, "%s\n    unexpected message: %s got at %v %s: %v\n%s", a.waiting[0].text, a.Name, at, m, why, indent(in.Data))
+	r.fail(a.waiting[0].Line, "%s\n    unexpected message: %s got at %v %s: %v\n%s", a.waiting[0].Text, a.Name, at, m, why, indent(in.Data))
 }
 
 // repeated tells whether the same bytes came to the peer before.
@@ -269,45 +291,45 @@ func (r *runner) repeated(a *actor, m *sipMessage) bool {
 }
 
 // fits says why a message is not the one that a step waits for.
-func (r *runner) fits(a *actor, s *step, m *sipMessage, at time.Duration) error {
+func (r *runner) fits(a *actor, s *flow.Step, m *sipMessage, at time.Duration) error {
 	switch {
-	case !s.is(m):
+	case !is(s, m):
 		return fmt.Errorf("it is another message")
-	case at < s.at:
+	case at < s.At:
 		return fmt.Errorf("it came too early")
-	case at > s.at+tolerance(s.at):
+	case at > s.At+tolerance(s.At):
 		return fmt.Errorf("it came too late")
-	case s.has("again") && !r.repeated(a, m):
+	case s.Has("again") && !r.repeated(a, m):
 		return fmt.Errorf("it is not what came before, byte for byte")
-	case !s.has("again") && r.repeated(a, m):
+	case !s.Has("again") && r.repeated(a, m):
 		return fmt.Errorf("it is a retransmission, which would be marked: again")
 	}
 	return nil
 }
 
 // atEnd checks what must be so after the quiet.
-func (r *runner) atEnd(s *step, system *System) {
-	if m := r.missing(len(r.flow.steps)); m != nil {
-		r.fail(m.line, "did not come: %s", m.text)
+func (r *runner) atEnd(s *flow.Step, system *System) {
+	if m := r.missing(len(r.flow.Steps)); m != nil {
+		r.fail(m.Line, "did not come: %s", m.Text)
 	}
 	if system.Transactions != nil {
 		if servers, clients := system.Transactions(); servers != 0 || clients != 0 {
-			r.fail(s.line, "after %v of quiet there are %d server and %d client transactions, want none", s.at, servers, clients)
+			r.fail(s.Line, "after %v of quiet there are %d server and %d client transactions, want none", s.At, servers, clients)
 		}
 	}
-	if r.flow.checked && system.Log != nil {
+	if r.flow.Checked && system.Log != nil {
 		r.checkLog(system.Log())
 	}
 }
 
 // checkLog compares the request log with the log lines, in any order.
 func (r *runner) checkLog(rows []LogRow) {
-	for _, want := range r.flow.logs {
+	for _, want := range r.flow.Logs {
 		i := slices.IndexFunc(rows, func(row LogRow) bool {
-			if row.Method != want.method || row.Status != want.status {
+			if row.Method != want.Method || row.Status != want.Status {
 				return false
 			}
-			for key, value := range want.words {
+			for key, value := range want.Words {
 				if row.Fields[key] != value {
 					return false
 				}
@@ -315,7 +337,7 @@ func (r *runner) checkLog(rows []LogRow) {
 			return true
 		})
 		if i < 0 {
-			r.fail(want.line, "no such row in the request log: %s\n    it has: %v", want.text, rows)
+			r.fail(want.Line, "no such row in the request log: %s\n    it has: %v", want.Text, rows)
 			return
 		}
 		rows = slices.Delete(slices.Clone(rows), i, i+1)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"sipd/internal/siptest"
+	"sipd/internal/siptest/flow"
 	"sipd/server/transport"
 )
 
@@ -97,7 +98,7 @@ func (p *relay) FlowClosed(out *transport.Out, f transport.Flow) {}
 
 // start brings the relay up.
 func start(fault string) siptest.Start {
-	return func(t *testing.T, n *siptest.Net, f *siptest.Flow) *siptest.System {
+	return func(t *testing.T, n *siptest.Net, f *flow.Flow) *siptest.System {
 		ctx, cancel := context.WithCancel(t.Context())
 		p := &relay{net: n, phone: netip.MustParseAddrPort("10.0.0.11:5060"), fault: fault}
 		done := make(chan struct{})
@@ -132,7 +133,7 @@ quiet 40s
 // play runs a flow in a process of its own making and returns what failed.
 func play(t *testing.T, text, fault string) {
 	t.Helper()
-	f, err := siptest.Parse("test.flow", text)
+	f, err := flow.Parse("test.flow", text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,51 +176,13 @@ func TestFaultsAreFound(t *testing.T) {
 		{"a log row that is missing", "# RFC 3261 11: x\npeer a 10.0.0.1\nat 0s a -> proxy OPTIONS sip:x@y\nat 0s proxy -> a 200\nquiet 1s\nlog OPTIONS 200 from=y\n", "", "no such row"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			f, err := siptest.Parse("test.flow", tc.text)
+			f, err := flow.Parse("test.flow", tc.text)
 			if err != nil {
 				t.Fatal(err)
 			}
 			got := siptest.Failures(t, f, start(tc.fault))
 			if !strings.Contains(strings.Join(got, "\n"), tc.want) {
 				t.Errorf("got failures %q, want one with %q", got, tc.want)
-			}
-		})
-	}
-}
-
-func TestParseErrors(t *testing.T) {
-	const head = "# RFC 3261 16: x\npeer alice 10.0.0.1\n"
-	for _, tc := range []struct{ name, text, want string }{
-		{"no clause", "# a call\n", "t.flow:1: the first line"},
-		{"no quiet", head + "at 0s alice -> proxy BYE sip:x@y\n", "does not end with a quiet"},
-		{"nothing", head, "nothing happens"},
-		{"unknown word", head + "oops\n", "t.flow:3: \"oops\""},
-		{"unknown peer", head + "at 0s bob -> proxy BYE sip:x@y\n", "t.flow:3: no peer line"},
-		{"time goes back", head + "at 2s alice -> proxy BYE sip:x@y\nat 1s alice -> proxy BYE sip:x@y\n", "t.flow:4: 1s is before 2s"},
-		{"peer to peer", head + "at 0s alice -> alice BYE sip:x@y\n", "is to be proxy"},
-		{"no message", head + "at 0s alice -> proxy\n", "message is missing"},
-		{"bad status", head + "at 0s proxy -> alice 99\n", "99 is not a status"},
-		{"bad regexp", head + "at 0s proxy -> alice 200  To:~ (\n", "t.flow:3:"},
-		{"pattern in a sent header", head + "at 0s alice -> proxy BYE sip:x@y  To:~ x\n", "is sent"},
-		{"stray header", "# RFC 3261: x\n  To: x\n", "goes on with the message above"},
-		{"stray body", "# RFC 3261: x\n  | x\n", "body line"},
-		{"bad time", head + "at soon alice -> proxy BYE sip:x@y\n", "is not a time"},
-		{"after quiet", head + "quiet 1s\nat 1s alice -> proxy BYE sip:x@y\n", "nothing follows"},
-		{"bad address", "# RFC 3261: x\npeer bob here\n", "not an address"},
-		{"name twice", head + "peer alice 10.0.0.2\n", "taken"},
-		{"q out of range", "# RFC 3261: x\npeer bob 10.0.0.1 bob bound q=2\n", "q is 0 to 1"},
-		{"bad log", head + "log INVITE\n", "want: log"},
-		{"bad log field", head + "log INVITE 200 color=red\n", "is none of url="},
-		{"bad word", head + "at 0s alice -> proxy BYE sip:x@y zap\n", "zap"},
-		{"bad user", "# RFC 3261: x\nuser bob sometimes\n", "sometimes"},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			_, err := siptest.Parse("t.flow", tc.text)
-			if err == nil || !strings.Contains(err.Error(), tc.want) {
-				t.Errorf("got %v, want an error with %q", err, tc.want)
-			}
-			if err != nil && !strings.HasPrefix(err.Error(), "t.flow:") {
-				t.Errorf("got %v, want file and line in front", err)
 			}
 		})
 	}
@@ -343,6 +306,31 @@ func TestNetStreams(t *testing.T) {
 		c.Close()
 		if err := c.Send([]byte(m)); !errors.Is(err, siptest.ErrClosed) {
 			t.Errorf("got %v on a closed connection, want ErrClosed", err)
+		}
+	})
+}
+
+func TestNetCrash(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, old := network(t)
+		h := n.Host(netip.MustParseAddrPort("10.0.0.1:5060"))
+		c, err := h.Dial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := n.NewOut()
+		n.Crash()
+		if c.Open() || old.closed != 0 {
+			t.Errorf("got open %t and %d closings told to the dead, want neither", c.Open(), old.closed)
+		}
+		out.Send(transport.Flow{Remote: h.Addr}, []byte("from the grave"), 0)
+		out.Flush()
+		h.Send([]byte("too late"))
+		go n.Run(t.Context(), &echo{})
+		synctest.Wait()
+		h.Send([]byte("hello"))
+		if in := h.Take(); len(in) != 1 || string(in[0].Data) != "hello" {
+			t.Errorf("got %v, want one hello, from the second server", in)
 		}
 	})
 }

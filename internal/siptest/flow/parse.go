@@ -1,4 +1,4 @@
-package siptest
+package flow
 
 import (
 	"fmt"
@@ -25,7 +25,7 @@ func ParseFile(name string) (*Flow, error) {
 type parser struct {
 	f     *Flow
 	n     int // current line
-	last  *step
+	last  *Step
 	peers map[string]*Peer
 	now   time.Duration
 	ended bool
@@ -41,16 +41,16 @@ func Parse(name, text string) (*Flow, error) {
 		}
 	}
 	switch {
-	case len(p.f.steps) == 0:
+	case len(p.f.Steps) == 0:
 		return nil, fmt.Errorf("%s:%d: nothing happens in this flow", name, p.n)
-	case p.f.steps[len(p.f.steps)-1].kind != quiet:
+	case p.f.Steps[len(p.f.Steps)-1].Kind != Quiet:
 		return nil, fmt.Errorf("%s:%d: the flow does not end with a quiet line", name, p.n)
 	}
 	return p.f, nil
 }
 
-// clauseNames are what a flow's first line may point to.
-var clauseNames = regexp.MustCompile(`RFC [0-9]{4}|BEHAVIOUR|ARCHITECTURE|SCHEMA`)
+// clause is what a flow's first line names at least once: a section of an RFC, or a part of docs/behaviour.md.
+var clause = regexp.MustCompile(`RFC [0-9]{4} [0-9]|BEHAVIOUR [A-J]|BEHAVIOUR, decided`)
 
 // comment is where a comment begins within a line.
 var comment = regexp.MustCompile(`(^|\s)#(\s.*)?$`)
@@ -58,7 +58,7 @@ var comment = regexp.MustCompile(`(^|\s)#(\s.*)?$`)
 // line reads one line.
 func (p *parser) line(l string) error {
 	if p.f.Title == "" {
-		if !strings.HasPrefix(l, "# ") || !clauseNames.MatchString(l) {
+		if !strings.HasPrefix(l, "# ") || !clause.MatchString(l) {
 			return fmt.Errorf("the first line is a comment that names the clauses, as in \"# RFC 3261 16.7: what is shown\"")
 		}
 		p.f.Title = strings.TrimPrefix(l, "# ")
@@ -68,7 +68,7 @@ func (p *parser) line(l string) error {
 		if p.last == nil {
 			return fmt.Errorf("a body line belongs below a message")
 		}
-		p.last.body = append(p.last.body, strings.TrimPrefix(strings.TrimPrefix(t, "|"), " "))
+		p.last.Body = append(p.last.Body, strings.TrimPrefix(strings.TrimPrefix(t, "|"), " "))
 		return nil
 	}
 	if at := comment.FindStringIndex(l); at != nil {
@@ -111,7 +111,7 @@ func (p *parser) line(l string) error {
 		if err != nil || d <= 0 {
 			return fmt.Errorf("want: quiet 40s")
 		}
-		p.f.steps = append(p.f.steps, &step{line: p.n, text: l, kind: quiet, at: d})
+		p.f.Steps = append(p.f.Steps, &Step{Line: p.n, Text: l, Kind: Quiet, At: d})
 		p.ended = true
 	case "log":
 		return p.log(l, words[1:])
@@ -216,7 +216,7 @@ func (p *parser) peer(words []string) error {
 		}
 	}
 	if q.Bound != nil && q.Bound.URI == "" {
-		q.Bound.URI = q.contact()
+		q.Bound.URI = q.Contact()
 	}
 	p.peers[name] = q
 	p.f.Peers = append(p.f.Peers, q)
@@ -224,7 +224,7 @@ func (p *parser) peer(words []string) error {
 }
 
 // sentBy is the peer's address as in Via and Contact.
-func (q *Peer) sentBy() string {
+func (q *Peer) SentBy() string {
 	if q.Addr.Port() == 5060 {
 		if q.Addr.Addr().Is6() {
 			return "[" + q.Addr.Addr().String() + "]"
@@ -235,9 +235,9 @@ func (q *Peer) sentBy() string {
 }
 
 // contact is the peer's Contact URI.
-func (q *Peer) contact() string {
+func (q *Peer) Contact() string {
 	user, _, _ := strings.Cut(q.AOR, "@")
-	uri := "sip:" + user + "@" + q.sentBy()
+	uri := "sip:" + user + "@" + q.SentBy()
 	if q.Proto == transport.TCP {
 		uri += ";transport=tcp"
 	}
@@ -245,11 +245,11 @@ func (q *Peer) contact() string {
 }
 
 // step starts a step at the time of the line.
-func (p *parser) step(l string, k kind) *step {
-	return &step{line: p.n, text: l, kind: k, at: p.now, words: map[string]string{}}
+func (p *parser) step(l string, k Kind) *Step {
+	return &Step{Line: p.n, Text: l, Kind: k, At: p.now, Words: map[string]string{}}
 }
 
-// at reads: at TIME FROM -> TO MESSAGE, at TIME NAME closes.
+// at reads: at TIME FROM -> TO MESSAGE, at TIME NAME closes, at TIME proxy restarts.
 func (p *parser) at(l string) error {
 	if p.ended {
 		return fmt.Errorf("nothing follows a quiet line but log lines")
@@ -266,40 +266,44 @@ func (p *parser) at(l string) error {
 		return fmt.Errorf("%v is before %v of the line above", t, p.now)
 	}
 	p.now = t
+	if words[2] == "proxy" && words[3] == "restarts" && len(words) == 4 {
+		p.f.Steps = append(p.f.Steps, p.step(l, Restart))
+		return nil
+	}
 	if words[3] == "closes" && len(words) == 4 {
-		s := p.step(l, closeConn)
-		if s.peer = p.peers[words[2]]; s.peer == nil {
+		s := p.step(l, Close)
+		if s.Peer = p.peers[words[2]]; s.Peer == nil {
 			return fmt.Errorf("no peer line declares %q", words[2])
 		}
-		p.f.steps = append(p.f.steps, s)
+		p.f.Steps = append(p.f.Steps, s)
 		return nil
 	}
 	_, rest, _ := strings.Cut(l, words[1])
-	s := p.step(l, send)
+	s := p.step(l, Send)
 	if err := p.message(s, rest); err != nil {
 		return err
 	}
-	p.f.steps = append(p.f.steps, s)
+	p.f.Steps = append(p.f.Steps, s)
 	p.last = s
 	return nil
 }
 
 // ignore reads: ignore proxy -> NAME MESSAGE.
 func (p *parser) ignore(l string) error {
-	s := p.step(l, expect)
+	s := p.step(l, Expect)
 	if err := p.message(s, strings.TrimPrefix(l, "ignore")); err != nil {
 		return err
 	}
-	if s.kind != expect {
+	if s.Kind != Expect {
 		return fmt.Errorf("want: ignore proxy -> alice 100")
 	}
-	p.f.ignores = append(p.f.ignores, s)
+	p.f.Ignores = append(p.f.Ignores, s)
 	p.last = s
 	return nil
 }
 
 // message reads: FROM -> TO MESSAGE.
-func (p *parser) message(s *step, l string) error {
+func (p *parser) message(s *Step, l string) error {
 	from, rest, ok := strings.Cut(strings.TrimSpace(l), "->")
 	rest = strings.TrimSpace(rest)
 	to, rest, _ := strings.Cut(rest, " ")
@@ -310,13 +314,13 @@ func (p *parser) message(s *step, l string) error {
 	name := from
 	switch {
 	case to == "proxy" && from != "proxy":
-		s.kind = send
+		s.Kind = Send
 	case from == "proxy" && to != "proxy":
-		s.kind, name = expect, to
+		s.Kind, name = Expect, to
 	default:
 		return fmt.Errorf("one of %q and %q is to be proxy", from, to)
 	}
-	if s.peer = p.peers[name]; s.peer == nil {
+	if s.Peer = p.peers[name]; s.Peer == nil {
 		return fmt.Errorf("no peer line declares %q", name)
 	}
 	for _, part := range regexp.MustCompile(`\s{2,}|\t`).Split(strings.TrimSpace(rest), -1) {
@@ -327,7 +331,7 @@ func (p *parser) message(s *step, l string) error {
 			return err
 		}
 	}
-	if s.method == "" && s.status == 0 && !s.raw {
+	if s.Method == "" && s.Status == 0 && !s.Raw {
 		return fmt.Errorf("a message is missing: a method and its Request-URI, or a status")
 	}
 	return nil
@@ -342,28 +346,28 @@ var flowWords = map[string]bool{"call": true, "as": true, "of": true, "again": t
 	"source": true, "retry": true, "realm": true}
 
 // segment reads what stands between two gaps: a header, or words.
-func (p *parser) segment(s *step, part string) error {
+func (p *parser) segment(s *Step, part string) error {
 	if m := headSegment.FindStringSubmatch(part); m != nil {
 		return s.header(m[1], m[2], m[3], m[4])
 	}
 	for _, w := range strings.Fields(part) {
 		name, value, _ := strings.Cut(w, "=")
 		switch n, err := strconv.Atoi(w); {
-		case s.method == "" && s.status == 0 && !s.raw && w == "raw":
-			s.raw = true
-		case s.method == "" && s.status == 0 && !s.raw && err == nil:
+		case s.Method == "" && s.Status == 0 && !s.Raw && w == "raw":
+			s.Raw = true
+		case s.Method == "" && s.Status == 0 && !s.Raw && err == nil:
 			if n < 100 || n > 699 {
 				return fmt.Errorf("%d is not a status", n)
 			}
-			s.status = n
-		case s.method == "" && s.status == 0 && !s.raw:
-			s.method = w
+			s.Status = n
+		case s.Method == "" && s.Status == 0 && !s.Raw:
+			s.Method = w
 		case flowWords[name]:
-			s.words[name] = value
-		case s.status != 0 && s.method == "" && strings.ToUpper(w) == w:
-			s.method = w
-		case s.status == 0 && s.target == "" && (strings.Contains(w, ":") || p.peers[w] != nil || strings.HasPrefix(w, "{")):
-			s.target = w
+			s.Words[name] = value
+		case s.Status != 0 && s.Method == "" && strings.ToUpper(w) == w:
+			s.Method = w
+		case s.Status == 0 && s.Target == "" && (strings.Contains(w, ":") || p.peers[w] != nil || strings.HasPrefix(w, "{")):
+			s.Target = w
 		default:
 			return fmt.Errorf("%q is neither a header (Name: value), nor a word of flows, nor a Request-URI or peer", w)
 		}
@@ -372,45 +376,45 @@ func (p *parser) segment(s *step, part string) error {
 }
 
 // header adds a header to a step.
-func (s *step) header(gone, name, mark, value string) error {
-	h := head{name: headerName(name), shown: name, value: value}
+func (s *Step) header(gone, name, mark, value string) error {
+	h := Head{Name: HeaderName(name), Shown: name, Value: value}
 	switch mark {
 	case "":
-		h.op = equal
+		h.Op = Equal
 	case "~":
-		h.op = matches
+		h.Op = Matches
 		var err error
-		if h.match, err = regexp.Compile(value); err != nil {
+		if h.Match, err = regexp.Compile(value); err != nil {
 			return err
 		}
 	case "*":
-		h.op = contains
+		h.Op = Contains
 	case "^":
-		h.op = prefix
+		h.Op = Prefix
 	case "#":
-		h.op = count
+		h.Op = Count
 		if _, err := strconv.Atoi(value); err != nil {
 			return fmt.Errorf("%s:# wants a number, not %q", name, value)
 		}
 	case "+":
-		h.op = add
+		h.Op = Add
 	}
 	if gone != "" {
-		h = head{name: headerName(gone), shown: gone, op: absent}
+		h = Head{Name: HeaderName(gone), Shown: gone, Op: Absent}
 	}
-	if s.kind == send && h.op != equal && h.op != add && h.op != absent {
-		return fmt.Errorf("a header that is sent has a value: %s: ..., or %s:+ ... for one line more", h.shown, h.shown)
+	if s.Kind == Send && h.Op != Equal && h.Op != Add && h.Op != Absent {
+		return fmt.Errorf("a header that is sent has a value: %s: ..., or %s:+ ... for one line more", h.Shown, h.Shown)
 	}
-	if s.kind == expect && h.op == add {
-		return fmt.Errorf("%s:+ is for messages that are sent", h.shown)
+	if s.Kind == Expect && h.Op == Add {
+		return fmt.Errorf("%s:+ is for messages that are sent", h.Shown)
 	}
-	s.heads = append(s.heads, h)
+	s.Heads = append(s.Heads, h)
 	return nil
 }
 
 // log reads: log METHOD STATUS [key=value]..., log none.
 func (p *parser) log(l string, words []string) error {
-	p.f.checked = true
+	p.f.Checked = true
 	if len(words) == 1 && words[0] == "none" {
 		return nil
 	}
@@ -421,7 +425,7 @@ func (p *parser) log(l string, words []string) error {
 	if err != nil {
 		return fmt.Errorf("%q is not a status", words[1])
 	}
-	row := &logLine{line: p.n, text: l, method: words[0], status: status, words: map[string]string{}}
+	row := &LogLine{Line: p.n, Text: l, Method: words[0], Status: status, Words: map[string]string{}}
 	for _, w := range words[2:] {
 		key, value, ok := strings.Cut(w, "=")
 		switch key {
@@ -432,8 +436,8 @@ func (p *parser) log(l string, words []string) error {
 		if !ok {
 			return fmt.Errorf("%q is none of url= from= to= user= source= next=", w)
 		}
-		row.words[key] = value
+		row.Words[key] = value
 	}
-	p.f.logs = append(p.f.logs, row)
+	p.f.Logs = append(p.f.Logs, row)
 	return nil
 }

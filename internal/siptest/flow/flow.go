@@ -1,0 +1,158 @@
+package flow
+
+import (
+	"net/netip"
+	"regexp"
+	"strings"
+	"time"
+
+	"sipd/server/transport"
+)
+
+// Domain is the domain that every flow has.
+const Domain = "example.org"
+
+// DefaultPassword is the password of a user for whom the flow names none.
+const DefaultPassword = "secret"
+
+// Flow is a parsed call flow.
+type Flow struct {
+	File     string
+	Title    string // the first comment line
+	Domains  []string
+	Users    []User
+	Aliases  []Alias
+	Settings []Setting
+	Peers    []*Peer
+
+	Steps   []*Step
+	Ignores []*Step
+	Logs    []*LogLine
+	Checked bool // log lines are: every row must be named
+}
+
+// User is a user of the server.
+type User struct {
+	AOR      string
+	Policy   string // never, requested, required
+	Password string
+	Redirect bool // his calls are redirected, not proxied
+	Disabled bool
+}
+
+// Alias is another name of a user.
+type Alias struct {
+	Alias, AOR string
+	Group      bool
+}
+
+// Setting is a setting of the server that differs from its default.
+type Setting struct{ Name, Value string }
+
+// Peer is a phone or another host.
+type Peer struct {
+	Name    string
+	Addr    netip.AddrPort
+	Proto   transport.Proto
+	AOR     string   // in From, and the user part in Contact
+	Bound   *Binding // registered before the flow begins
+	Refuses bool
+}
+
+// Binding is a contact that is there before the flow begins.
+type Binding struct {
+	AOR      string
+	URI      string
+	Milli    int    // q in thousandths
+	Action   string // "", proxy, redirect
+	Static   bool
+	Expires  time.Duration
+	Instance string
+}
+
+// Kind says what a step does.
+type Kind uint8
+
+// The kinds.
+const (
+	Send    Kind = iota
+	Expect       // a message must arrive
+	Close        // the peer closes its connections
+	Restart      // the server dies and another one takes its place
+	Quiet
+)
+
+// Step is one line of the flow.
+type Step struct {
+	Line   int
+	Text   string
+	Kind   Kind
+	At     time.Duration // for Quiet: how long
+	Peer   *Peer
+	Method string // request, or method of the request that a response answers; "" in a response: any
+	Status int    // response
+	Target string // Request-URI, or the name of a peer
+	Words  map[string]string
+	Heads  []Head
+	Body   []string // body lines, of a raw message all lines
+	Raw    bool
+}
+
+// Has tells whether a word stands in the step.
+func (s *Step) Has(word string) bool {
+	_, ok := s.Words[word]
+	return ok
+}
+
+// CallID is the Call-ID that a step means, "" when it names none.
+func (s *Step) CallID() string {
+	if c, ok := s.Words["call"]; ok {
+		return "call-" + c
+	}
+	return ""
+}
+
+// Head is a header that a step sends or checks.
+type Head struct {
+	Name  string // as HeaderName writes it
+	Shown string // as written
+	Op    Op
+	Value string
+	Match *regexp.Regexp
+}
+
+// Op says how a header is sent or checked.
+type Op uint8
+
+// The operations.
+const (
+	Equal    Op = iota // "Name: value"; sending: replaces
+	Matches            // "Name:~ regexp"
+	Contains           // "Name:* text"
+	Prefix             // "Name:^ text"
+	Count              // "Name:# n"
+	Add                // "Name:+ value", sending only: one line more
+	Absent             // "!Name"; sending: leaves it out
+)
+
+// LogLine is a row that must stand in the request log.
+type LogLine struct {
+	Line   int
+	Text   string
+	Method string
+	Status int
+	Words  map[string]string
+}
+
+// compact are the compact forms of RFC 3261 7.3.3.
+var compact = map[string]string{"v": "via", "f": "from", "t": "to", "i": "call-id", "m": "contact", "l": "content-length",
+	"c": "content-type", "e": "content-encoding", "k": "supported", "s": "subject", "o": "event", "u": "allow-events", "r": "refer-to"}
+
+// HeaderName brings a header name into the form that names are compared in.
+func HeaderName(name string) string {
+	name = strings.ToLower(name)
+	if long, ok := compact[name]; ok {
+		return long
+	}
+	return name
+}
