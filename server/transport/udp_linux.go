@@ -197,10 +197,10 @@ func newSendMessages() *sendMessages {
 // send is the callback of RawConn.Control. sendmmsg returns an error only for the first message it was given.
 func (b *sendMessages) send(fd uintptr) {
 	for tries := 0; ; tries++ {
-		n, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&b.msgs[b.first])), uintptr(b.count), unix.MSG_DONTWAIT, 0, 0)
+		n, errno := b.try(fd)
 		switch errno {
 		case 0:
-			b.sent, b.errno = int(n), 0
+			b.sent, b.errno = n, 0
 			return
 		case unix.EINTR:
 			continue
@@ -216,6 +216,18 @@ func (b *sendMessages) send(fd uintptr) {
 		b.sent, b.errno = 0, errno
 		return
 	}
+}
+
+// try gives the kernel what there is to send, once. A message alone, which most are, goes by sendto: sendmmsg would copy two
+// structs and a vector for it, a quarter of a microsecond.
+func (b *sendMessages) try(fd uintptr) (sent int, errno syscall.Errno) {
+	if h := &b.msgs[b.first].hdr; b.count == 1 && h.Control == nil {
+		iov := &b.iovs[b.first]
+		_, _, errno = unix.RawSyscall6(unix.SYS_SENDTO, fd, uintptr(unsafe.Pointer(iov.Base)), uintptr(iov.Len), unix.MSG_DONTWAIT, uintptr(unsafe.Pointer(h.Name)), uintptr(h.Namelen))
+		return 1, errno
+	}
+	n, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&b.msgs[b.first])), uintptr(b.count), unix.MSG_DONTWAIT, 0, 0)
+	return int(n), errno
 }
 
 // sendRaw sends packets from u. A packet that the kernel refuses fails alone.
