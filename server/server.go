@@ -143,16 +143,21 @@ func (s *Server) open() int { return s.proxy.Open() + int(s.registering.Load()) 
 // Flush sends what location's completions queued: location.Service calls it after each batch of Done.
 func (s *Server) Flush() { s.commits.Flush() }
 
+// Trim gives back what is kept for reuse and not in use; for times with little to do.
+func (s *Server) Trim() { s.transactions.Trim() }
+
 // Status is the server's gauges and counters, for the state dump and tests.
 type Status struct {
 	ServerTransactions, ClientTransactions int
 	OpenRequests                           int   // proxied requests and REGISTERs without a final response
-	Panics                                 int64 // messages whose handling panicked: a fault of ours
+	Contexts, Afterlives                   int   // response contexts in use, and what is left of those that were answered 2xx
+	Panics                                 int64 // messages and timers whose handling panicked: a fault of ours
 	Dropped                                int64 // messages dropped as malformed or stray
 }
 
 // Status returns the gauges now.
 func (s *Server) Status() Status {
 	servers, clients := s.transactions.Counts()
-	return Status{servers, clients, s.open(), s.panics.Load(), s.dropped.Load()}
+	contexts, afterlives := s.proxy.Held()
+	return Status{servers, clients, s.open(), contexts, afterlives, s.panics.Load() + s.transactions.Panics(), s.dropped.Load()}
 }

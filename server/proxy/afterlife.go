@@ -26,6 +26,7 @@ func (a *afterlife) recycle() {
 	if a.tx == nil && a.live == 0 {
 		p := a.p
 		*a = afterlife{}
+		p.afterlivesHeld.Add(-1)
 		p.afterlives.Put(a)
 	}
 }

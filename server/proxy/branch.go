@@ -70,8 +70,11 @@ func (b *branch) Ended(s *transaction.Shard, client *transaction.Client) {
 		b.client = nil
 		s.Disarm(&b.timerC)
 	}
-	b.c.live--
-	b.c.recycle(s)
+	c := b.c
+	if c.live--; c.live == 0 {
+		c.abort(s, 500) // It has been answered, unless a panic has kept it from that.
+	}
+	c.recycle(s)
 }
 
 // ended notes a final response, m, or what counts as one (m nil), and lets the context go on.

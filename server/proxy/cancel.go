@@ -18,12 +18,14 @@ func (c *Context) Cancelled(s *transaction.Shard, _ *transaction.Server, cancel 
 
 // Abort ends the request from this side, at the end of a drain: pending branches are cancelled, and the caller is answered
 // 503 at once (16.7 step 10).
-func (c *Context) Abort(s *transaction.Shard) {
+func (c *Context) Abort(s *transaction.Shard) { c.abort(s, 503) }
+
+func (c *Context) abort(s *transaction.Shard, status int) {
 	if c.tx == nil || c.answered {
 		return
 	}
-	c.stop(s, causeReason(503))
-	c.respondLocal(s, 503)
+	c.stop(s, causeReason(status))
+	c.respondLocal(s, status)
 }
 
 // cancel cancels a pending INVITE branch (9.1); reason is the value of a Reason header (RFC 3326), may be nil. A non-INVITE

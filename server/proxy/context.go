@@ -52,6 +52,8 @@ type Proxy struct {
 	scratch    sync.Pool // *scratch
 	open       atomic.Int64
 	maxOpen    int64
+
+	contextsHeld, afterlivesHeld atomic.Int64 // taken from their pools and not given back
 }
 
 // New makes a proxy.
@@ -70,6 +72,12 @@ func New(cfg Config) *Proxy {
 
 // Open returns the response contexts that have not sent a final response yet.
 func (p *Proxy) Open() int { return int(p.open.Load()) }
+
+// Held returns the response contexts, and what is left of those that were answered 2xx, that transactions still need: gauges for tests
+// that look for leaks.
+func (p *Proxy) Held() (contexts, afterlives int) {
+	return int(p.contextsHeld.Load()), int(p.afterlivesHeld.Load())
+}
 
 // scratch is what writing one message needs.
 type scratch struct {
@@ -159,9 +167,17 @@ func (p *Proxy) Forward(s *transaction.Shard, m *message.Message, from transport
 	if c.group.Fire == nil {
 		c.group.Fire = c.groupTimeout
 	}
+	p.contextsHeld.Add(1)
 	p.open.Add(1)
+	done := false
+	defer func() {
+		if !done { // A panic: an INVITE without a final response would wait for one without end.
+			c.abort(s, 500)
+		}
+	}()
 	c.startGroup(s)
 	c.settle(s)
+	done = true
 	return true
 }
 
@@ -219,6 +235,7 @@ func (c *Context) recycle(s *transaction.Shard) {
 	}
 	p := c.p
 	c.p = nil
+	p.contextsHeld.Add(-1)
 	p.contexts.Put(c)
 }
 
@@ -233,6 +250,7 @@ func (c *Context) retire(s *transaction.Shard) {
 	var after *afterlife
 	if c.invite() && c.tx.Status() < 300 {
 		after = c.p.afterlives.Get().(*afterlife)
+		c.p.afterlivesHeld.Add(1)
 		*after = afterlife{p: c.p, tx: c.tx}
 		c.tx.SetUser(after)
 	} else {

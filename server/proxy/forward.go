@@ -42,6 +42,7 @@ func (b *branch) send(s *transaction.Shard, flow transport.Flow) bool {
 		b.ended(s, 503, nil)
 		return false
 	}
+	defer s.Discard(client) // Does nothing once it was started.
 	x := c.p.scratch.Get().(*scratch)
 	defer c.p.scratch.Put(x)
 	x.via = client.AppendBranch(c.p.appendVia(x.via[:0], flow), c.loop)
@@ -57,7 +58,6 @@ func (b *branch) send(s *transaction.Shard, flow transport.Flow) bool {
 		}
 	}
 	if len(x.buf) > message.MaxMessage {
-		s.Discard(client)
 		b.ended(s, 513, nil) // 21.5.7
 		return false
 	}

@@ -203,6 +203,7 @@ func (s *Shard) stepClient(c *Client, ev event, m *message.Message, err error) {
 		over = s.setTimers(&c.timers, act, reliable)
 	}
 
+	defer s.keep(c, ev, act, ack, over) // Also when the user panics.
 	if c.user != nil {
 		switch {
 		case act&toUser != 0:
@@ -215,8 +216,10 @@ func (s *Shard) stepClient(c *Client, ev event, m *message.Message, err error) {
 			c.user.Failed(s, c, CancelTimeout, nil)
 		}
 	}
+}
 
-	// What is kept from here on: the ACK in Completed, nothing in the other final states.
+// keep sees what c keeps after its user has been told of ev: the ACK in Completed, nothing in the other final states.
+func (s *Shard) keep(c *Client, ev event, act action, ack []byte, over bool) {
 	switch {
 	case over, c.state == terminated:
 		s.buffers.give(ack)

@@ -70,6 +70,16 @@ func (x *slots[T]) give(index uint32) {
 	}
 }
 
+// trim lets go of the structs in free slots.
+func (x *slots[T]) trim() {
+	for i := range x.all {
+		if e := &x.all[i]; !e.used {
+			e.p = nil
+		}
+	}
+	x.spare, x.fresh = 0, nil
+}
+
 // get returns the struct at index while it is of this generation, else nil.
 func (x *slots[T]) get(index, gen uint32) *T {
 	if int(index) >= len(x.all) {
