@@ -42,7 +42,7 @@ type plant struct {
 type wires struct {
 	receiver transport.Receiver
 	keep     atomic.Bool // what is sent, for take
-	poisoned atomic.Bool // the way to poisonAddr is a panic
+	poisoned atomic.Bool // the way to poisonAddr is a panic, and the one to largeAddr by TCP
 	bobGone  atomic.Bool // what is sent to bobAddr fails
 
 	mu  sync.Mutex
@@ -57,6 +57,7 @@ type arrival struct {
 
 var (
 	poisonAddr  = netip.MustParseAddrPort("10.9.0.1:5060")
+	largeAddr   = netip.MustParseAddrPort("10.7.0.1:5060")
 	refusedAddr = netip.MustParseAddrPort("10.8.0.1:5060")
 	errRefused  = errors.New("connection refused")
 )
@@ -82,8 +83,8 @@ func (w *wires) NewOut() *transport.Out {
 	})
 }
 
-func (w *wires) Source(_ transport.Proto, to netip.Addr) (netip.AddrPort, bool) {
-	if w.poisoned.Load() && to == poisonAddr.Addr() {
+func (w *wires) Source(proto transport.Proto, to netip.Addr) (netip.AddrPort, bool) {
+	if w.poisoned.Load() && (to == poisonAddr.Addr() || to == largeAddr.Addr() && proto == transport.TCP) {
 		panic("a fault on the way to a phone")
 	}
 	return proxyAddr, true
@@ -105,6 +106,7 @@ var homes = []struct {
 	{"poison", poisonAddr, 1000},
 	{"serial", netip.MustParseAddrPort("10.4.0.1:5060"), 1000},
 	{"serial", poisonAddr, 500},
+	{"large", largeAddr, 0}, // written by an administrator
 }
 
 // housed is a store whose users are at home.
@@ -116,7 +118,10 @@ type housed struct {
 func (h housed) LoadBindings(_ context.Context, each func(sipaddr.AOR, *location.Binding) error) error {
 	for i, b := range homes {
 		row := &location.Binding{ID: int64(i + 1), UserID: h.users[b.user], URI: fmt.Sprintf("sip:%s@%v", b.user, b.addr), Q: int(b.q), CallID: "home",
-			CSeq: 1, Expires: location.At(time.Now().Add(24 * time.Hour)), Source: b.addr}
+			CSeq: 1, Source: b.addr}
+		if b.q > 0 {
+			row.Expires = location.At(time.Now().Add(24 * time.Hour))
+		}
 		if err := each(sipaddr.AOR(b.user+"@example.org"), row); err != nil {
 			return err
 		}
@@ -138,7 +143,7 @@ func onPlant(t *testing.T, settings map[string]string, f func(p *plant)) {
 			}
 		}
 		must(mem.AddDomain(ctx, &store.Domain{Name: "example.org"}))
-		for _, name := range []string{"bob", "fork", "refused", "poison", "serial", "away"} {
+		for _, name := range []string{"bob", "fork", "refused", "poison", "serial", "large", "away"} {
 			row := store.User{Key: sipaddr.AOR(name + "@example.org"), Realm: "example.org", AuthPolicy: store.Never}
 			must(mem.AddUser(ctx, &row, nil))
 			h.users[name] = row.ID
@@ -403,6 +408,7 @@ func TestEveryEndOfACallGivesBack(t *testing.T) {
 			p.answer(bobAddr, req, 486)
 		}, false},
 		{"panic at the first phone", "poison", func(p *plant, inv []byte) {}, true},
+		{"panic at a message too large for UDP", "large", func(p *plant, inv []byte) {}, true},
 		{"panic at the second phone, the first is busy", "serial", func(p *plant, inv []byte) {
 			p.answer(homes[6].addr, took(p.take(), homes[6].addr, "INVITE"), 486)
 		}, true},
@@ -445,6 +451,9 @@ func TestEveryEndOfACallGivesBack(t *testing.T) {
 				p.wires.keep.Store(true)
 				p.wires.poisoned.Store(true)
 				inv := invite(tt.user, 1)
+				if tt.user == "large" {
+					inv = bytes.Replace(inv, []byte("Max-"), append(bytes.Repeat([]byte("X: filling\r\n"), 100), "Max-"...), 1)
+				}
 				p.receive(aliceAddr, inv)
 				tt.then(p, inv)
 				p.wait(timerC)

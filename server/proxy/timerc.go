@@ -18,7 +18,6 @@ func (b *branch) timerCFired(s *transaction.Shard) {
 		return
 	}
 	if b.client.Provisional() {
-		b.resetTimerC(s) // Nothing else would end the branch if this ended in a panic.
 		b.giveUp(s)
 		return
 	}
