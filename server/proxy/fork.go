@@ -57,8 +57,14 @@ func (c *Context) startGroup(s *transaction.Shard) bool {
 		if width == 0 {
 			break
 		}
-		share := max(1, c.breadth/(len(c.targets)-c.next)) // Later groups need some too.
+		parts := width // A non-INVITE's groups follow each other: each has all there is (RFC 5393 5.2).
+		if c.invite() {
+			parts = len(c.targets) - c.next // Later groups ring beside this one, they need some too.
+		}
 		for range width {
+			// Nothing is held back but for later groups: a proxy SHOULD NOT use less than it got (5.3.3).
+			share := max(1, c.breadth/parts)
+			parts--
 			b := c.newBranch()
 			b.target, b.share = c.targets[c.next], share
 			c.next++

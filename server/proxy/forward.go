@@ -85,41 +85,34 @@ func (c *Context) write(x *scratch, b *branch, flow transport.Flow) {
 	sp := &x.splice
 	sp.Reset(req) // 1. Make a copy.
 
-	// 2. Update the Request-URI.
-	bind := b.target.Binding
-	if bind != nil {
-		x.uri = appendRequestURI(x.uri[:0], bind.URI)
-		sp.RequestURI(x.uri)
+	// 2. Update the Request-URI: that of the target, else the received one. Step 6 may still turn it into a Route value, so it
+	// stands in angle brackets.
+	bind, path := b.target.Binding, []string(nil)
+	if x.uri = append(x.uri[:0], '<'); bind != nil {
+		x.uri, path = appendRequestURI(x.uri, bind.URI), bind.Path
+	} else {
+		x.uri = c.route.appendURI(x.uri)
 	}
-	// 3. Max-Forwards.
+	x.uri = append(x.uri, '>')
+	// 3. Max-Forwards: one less, or 70. Max-Breadth: the share of this branch (RFC 5393 5.3.3).
 	if n, ok := req.MaxForwards(); ok {
 		sp.SetMaxForwards(n - 1)
 	} else {
 		sp.SetMaxForwards(70)
 	}
 	setBreadth(sp, req, b.share)
+	// 4. Record-Route, before any existing value.
 	if c.set.RecordRoute && makesDialog(c.method) {
-		c.recordRoute(x, b, flow) // 4. Record-Route.
+		c.recordRoute(x, b, flow)
 	}
 	// 5. Additional header fields: none. 22.3: the credentials that were ours go no further.
 	stripCredentials(sp, req, c.set.Realm)
-
-	// 6. Postprocess routing information: a path of the target comes before what is left of the route.
-	if bind != nil {
-		c.route.popOwn(sp)
-		if len(bind.Path) > 0 { // RFC 3327 5.3
-			x.route = x.route[:0]
-			for i, hop := range bind.Path {
-				x.route = append(append(x.route, ", "[:min(2, 2*i)]...), hop...)
-			}
-			sp.PushRoute(x.route)
-		}
-	} else {
-		c.route.apply(x)
-	}
-	// 7 (next hop) is done. 8. Via.
+	// 6. Postprocess routing information.
+	c.route.postprocess(x, req, path)
+	// 7. The next hop, which is flow, was determined by start. 8. Via, above all others; its branch is that of the client
+	// transaction.
 	sp.PushVia(x.via)
-	// 9. Content-Length.
+	// 9. Content-Length, on a stream.
 	if flow.Proto.Reliable() && !req.Has(message.ContentLength) {
 		sp.SetContentLength()
 	}
@@ -155,8 +148,16 @@ func stripCredentials(sp *message.Splice, req *message.Message, realm string) {
 	}
 }
 
-// appendRequestURI writes a Contact URI as a Request-URI: without headers and the method parameter, which must not stand
-// there (RFC 3261 19.1.1).
+// appendURI writes the Request-URI of a copy that has no other target.
+func (r *Route) appendURI(dst []byte) []byte {
+	if _, ok := r.URI.Param("method"); ok || len(r.URI.Headers) > 0 {
+		return appendRequestURI(dst, string(r.URI.Text))
+	}
+	return append(dst, r.URI.Text...)
+}
+
+// appendRequestURI writes a URI as a Request-URI: without headers and the method parameter, which must not stand there (16.6
+// step 2, 19.1.1).
 func appendRequestURI(dst []byte, contact string) []byte {
 	at := len(dst)
 	dst = append(dst, contact...)

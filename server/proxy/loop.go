@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"encoding/binary"
 	"hash/maphash"
 	"net/netip"
 
@@ -9,14 +10,22 @@ import (
 	"sipd/server/transaction"
 )
 
-// loopHash is the second part of our branches (RFC 5393 4.2.1): a hash over all that routing reads of a request. A request
-// that comes back with another Request-URI, Route or caller is a spiral, with the same ones a loop. The method is left out,
-// so that CANCEL and ACK go the way of their INVITE.
+// loopHash is the second part of our branches (RFC 5393 4.2.1): a hash over all that admission and routing read of a request:
+// the received Request-URI, Route, who calls and with what credentials, the tags that a token is held against, Proxy-Require. A
+// request that comes back with another one of these is a spiral, with the same ones a loop. Call-ID and CSeq number keep two
+// transactions from failing by the same collision (4.2.4). The method MUST NOT count, so that CANCEL and ACK have the branch of
+// their INVITE; nor may the topmost Via, which no loop leaves as it was.
 func (p *Proxy) loopHash(m *message.Message) uint64 {
 	var h maphash.Hash
 	h.SetSeed(p.seed)
-	h.Write(m.RequestURI().Text)
-	for _, id := range [...]message.HeaderID{message.Route, message.ProxyAuthorization, message.Authorization} {
+	var number [4]byte
+	binary.BigEndian.PutUint32(number[:], m.CSeq())
+	h.Write(number[:])
+	for _, part := range [...][]byte{m.RequestURI().Text, m.FromAddress().URI.Text, m.FromTag(), m.ToTag(), m.CallID()} {
+		h.Write(part)
+		h.WriteByte(0)
+	}
+	for _, id := range [...]message.HeaderID{message.Route, message.ProxyRequire, message.ProxyAuthorization} {
 		h.WriteByte(0)
 		if !m.Has(id) {
 			continue
@@ -27,12 +36,12 @@ func (p *Proxy) loopHash(m *message.Message) uint64 {
 			h.WriteByte(',')
 		}
 	}
-	h.Write(m.FromAddress().URI.Text)
 	return h.Sum64()
 }
 
 // hops counts the Via values of a request, and tells whether it has been here before and nothing that routing reads has
-// changed (RFC 5393 4.2.2): a Via whose sent-by is ours and whose branch carries the same hash.
+// changed (RFC 5393 4.2.2): a Via whose sent-by is ours and whose branch carries the same hash. A Via of somebody else's that
+// we cannot read is passed over (4.2.4).
 func (p *Proxy) hops(m *message.Message) (n int, looped bool) {
 	var hash uint64
 	hashed := false

@@ -2,16 +2,34 @@ package proxy
 
 import (
 	"net/netip"
+	"strings"
 
 	"sipd/server/target"
 	"sipd/server/transport"
 	"sipd/sipaddr"
 )
 
-// nextHop finds where a copy goes (16.6 step 7): the binding's flow, its numeric path or Contact; in a dialog the flow of
-// the token, the next Route or the Request-URI. alt is a second way, to try when the first fails. src is who asks.
+// nextHop finds where a copy goes (16.6 step 7). alt is a second way, to try in a new client transaction when the first fails.
+// src is who asks. When the Request-URI is a sips URI nothing but TLS will do, whatever URI or flow the copy goes by.
 func (p *Proxy) nextHop(r *Route, t target.Target, src netip.Addr) (flow, alt transport.Flow, ok bool) {
-	if b := t.Binding; b != nil {
+	flow, alt, ok = p.hop(r, t, src)
+	if r.URI.Scheme == sipaddr.SIPS || t.Binding != nil && isSIPS(t.Binding.URI) {
+		if !secure(alt.Proto) {
+			alt = transport.Flow{}
+		}
+		ok = ok && secure(flow.Proto)
+	}
+	return flow, alt, ok
+}
+
+func isSIPS(uri string) bool { return len(uri) > 5 && strings.EqualFold(uri[:5], "sips:") }
+
+func secure(p transport.Proto) bool { return p == transport.TLS || p == transport.WSS }
+
+// hop is nextHop for URIs of either scheme: the first value of what is left of Route, else the binding's flow, its numeric path or
+// Contact, else in a dialog the flow of the token, else the Request-URI. A path comes ahead of the Route values.
+func (p *Proxy) hop(r *Route, t target.Target, src netip.Addr) (flow, alt transport.Flow, ok bool) {
+	if b := t.Binding; b != nil && (!r.More || len(b.Path) > 0) {
 		flow = transport.Flow{Proto: transport.Proto(b.NextProto)}
 		if b.Static() || p.allowed(b.Next, b.Source.Addr()) {
 			flow.Remote = b.Next

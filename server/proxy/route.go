@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"bytes"
+
 	"sipd/server/message"
 	"sipd/sipaddr"
 )
@@ -11,11 +13,12 @@ type Route struct {
 	InDialog bool        // a Route value with a token of ours: we routed this dialog's first request
 	More     bool        // Route values remain behind ours
 
-	next   message.Address // the first of them
-	strict bool            // the previous hop was a strict router: the last Route value is the Request-URI
-	pop    int             // topmost Route values to remove: ours
-	to     side            // the end that receives the request
-	from   side            // the end that sent it
+	next      message.Address // the first of them
+	malformed bool            // it cannot be read, or the one that is the Request-URI cannot
+	strict    bool            // the previous hop was a strict router: the last Route value is the Request-URI
+	pop       int             // topmost Route values to remove: ours
+	to        side            // the end that receives the request
+	from      side            // the end that sent it
 }
 
 // Locals tells whether a URI of a Route header names this proxy.
@@ -24,10 +27,15 @@ type Locals interface {
 }
 
 // Preprocess does 16.4 for a request and fills r. It changes nothing in m; forwarding applies what it found.
+//
+// That a maddr of ours counts for nothing is target.Local's and target.Decide's: whether the Request-URI leads to us is asked
+// of maddr, port and transport before the host. The port is held against all our listeners, so a request that names another one
+// than it came by is not sent to ourselves, but handled as if it had come there.
 func (p *Proxy) Preprocess(r *Route, m *message.Message, secret *[32]byte, locals Locals) {
 	*r = Route{URI: *m.RequestURI()}
 	if r.URI.HasUser && m.Has(message.Route) && locals.Local(r.URI) {
-		// "a value this proxy previously placed into a Record-Route header field": the sender is a strict router.
+		// First paragraph: a Request-URI that we placed into a Record-Route. The sender is a strict router: the last Route
+		// value MUST become the Request-URI.
 		if _, ok := parseToken(r.URI.User, secret, m.CallID()); ok {
 			p.unstrict(m, r, secret)
 		}
@@ -43,12 +51,15 @@ func (p *Proxy) Preprocess(r *Route, m *message.Message, secret *[32]byte, local
 	if r.strict {
 		n-- // The last one is the Request-URI now.
 	}
+	// Last paragraph: a first value that indicates us MUST go. The one behind it is first then: with two Record-Routes (RFC 5658)
+	// both are ours.
 	routes = m.Values(message.Route)
 	for i := 0; i < n; i++ {
 		text, _ := routes.Next()
 		a, err := message.ParseAddress(text)
-		if err != nil || !locals.Local(a.URI) { // What cannot be read is nobody's: nextHop refuses it.
+		if err != nil || !locals.Local(a.URI) {
 			r.More, r.next = true, a
+			r.malformed = r.malformed || err != nil
 			break
 		}
 		r.pop++
@@ -65,6 +76,7 @@ func (p *Proxy) unstrict(m *message.Message, r *Route, secret *[32]byte) {
 	}
 	a, err := message.ParseAddress(last)
 	if err != nil {
+		r.malformed = true
 		return
 	}
 	user := r.URI.User
@@ -112,32 +124,43 @@ func (r *Route) rebase(m *message.Message) {
 	}
 }
 
-// popOwn removes the Route values that were ours, and the one that is the Request-URI.
-func (r *Route) popOwn(sp *message.Splice) {
-	if r.pop > 0 {
-		sp.PopRoute(r.pop)
-	}
-	if r.strict {
-		sp.PopLastRoute()
-	}
-}
-
-// apply writes Request-URI and Route of a copy that goes on by its own route (16.4, 16.6 step 6). When the next hop is a
-// strict router the Request-URI becomes the last Route value, and the first one the Request-URI.
-func (r *Route) apply(x *scratch) {
+// postprocess does 16.6 step 6 for a copy of m whose Request-URI stands in x.uri, in angle brackets: what 16.4 found is taken out,
+// path is pushed ahead of what is left (RFC 3327 5.3), and a strict router gets what it understands.
+func (r *Route) postprocess(x *scratch, m *message.Message, path []string) {
 	sp := &x.splice
-	if _, loose := r.next.URI.Param("lr"); !r.More || loose {
-		if r.strict {
-			sp.RequestURI(r.URI.Text)
-		}
-		r.popOwn(sp)
-		return
+	uri := x.uri[1 : len(x.uri)-1]
+	// The URI in the first Route value MUST be inspected.
+	var first message.Address
+	switch {
+	case len(path) > 0:
+		first, _ = message.ParseAddress([]byte(path[0]))
+	case r.More:
+		first = r.next
 	}
-	x.uri = append(append(append(x.uri[:0], '<'), r.URI.Text...), '>')
-	sp.AppendRoute(x.uri)
-	sp.PopRoute(r.pop + 1)
+	pop := r.pop
+	if _, loose := first.URI.Param("lr"); !loose && (len(path) > 0 || r.More) {
+		// It has no lr: the Request-URI MUST become the last Route value, and the first one the Request-URI.
+		sp.AppendRoute(x.uri)
+		if uri = first.URI.Text; len(path) > 0 {
+			path = path[1:]
+		} else {
+			pop++
+		}
+	}
+	if !bytes.Equal(uri, m.RequestURI().Text) {
+		sp.RequestURI(uri)
+	}
+	if pop > 0 {
+		sp.PopRoute(pop)
+	}
 	if r.strict {
 		sp.PopLastRoute()
 	}
-	sp.RequestURI(r.next.URI.Text)
+	if len(path) > 0 { // Ahead of any existing values.
+		x.route = x.route[:0]
+		for i, hop := range path {
+			x.route = append(append(x.route, ", "[:min(2, 2*i)]...), hop...)
+		}
+		sp.PushRoute(x.route)
+	}
 }
