@@ -228,11 +228,11 @@ func TestPack(t *testing.T) {
 }
 
 func TestTime(t *testing.T) {
-	if !At(time.Time{}).IsZero() || !Time(0).Time().IsZero() {
+	if !At(time.Time{}).IsZero() || !FromWall(time.Time{}, t0).IsZero() || !Time(0).Wall(t0).IsZero() {
 		t.Error("zero times are not zero")
 	}
 	x := At(t0.Add(1500 * time.Millisecond))
-	if !x.Time().Equal(t0.Add(1500*time.Millisecond)) || !x.After(t0) || x.Before(t0) || x.Sub(t0) != 1500*time.Millisecond {
-		t.Errorf("got %v", x.Time())
+	if !x.Wall(t0).Equal(t0.Add(1500*time.Millisecond)) || !x.After(t0) || x.Before(t0) || x.Sub(t0) != 1500*time.Millisecond {
+		t.Errorf("got %v", x.Wall(t0))
 	}
 }

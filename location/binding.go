@@ -19,37 +19,6 @@ const (
 	protoWSS
 )
 
-// Time is a moment in Unix nanoseconds, 0 for none: a third of a time.Time, of which a million bindings hold two each.
-type Time int64
-
-// At returns t as a Time; the zero time.Time is 0.
-func At(t time.Time) Time {
-	if t.IsZero() {
-		return 0
-	}
-	return Time(t.UnixNano())
-}
-
-// Time returns t as a time.Time in UTC, the zero one for 0.
-func (t Time) Time() time.Time {
-	if t == 0 {
-		return time.Time{}
-	}
-	return time.Unix(0, int64(t)).UTC()
-}
-
-// IsZero tells whether t is none.
-func (t Time) IsZero() bool { return t == 0 }
-
-// Before tells whether t is earlier than u.
-func (t Time) Before(u time.Time) bool { return int64(t) < u.UnixNano() }
-
-// After tells whether t is later than u.
-func (t Time) After(u time.Time) bool { return int64(t) > u.UnixNano() }
-
-// Sub returns how much later than u it is.
-func (t Time) Sub(u time.Time) time.Duration { return time.Duration(int64(t) - u.UnixNano()) }
-
 // Binding is one contact of an address-of-record. It never changes once published.
 type Binding struct {
 	ID          int64

@@ -12,7 +12,7 @@ import (
 // has no use. Phones refresh their registration later than that and are challenged again, one round trip with stale=true.
 const nonceLife = 5 * time.Minute
 
-// clockSlack is how far ahead of our clock a nonce of ours may be: the clock may have been set back a little.
+// clockSlack is how far ahead of its reader's clock a nonce may be: two workers read the clock in one order and come here in the other.
 const clockSlack = 2 * time.Second
 
 // The binary form of a nonce: seconds, boot id, serial, MAC; 28 bytes, 38 characters. 16 bytes of MAC cannot be guessed on line.
@@ -29,14 +29,24 @@ var nonceLen = encoding.EncodedLen(nonceRaw)
 
 // nonceID is a nonce of this process.
 type nonceID struct {
-	seconds uint32 // when it was issued, Unix time; enough until 2106
+	seconds uint32 // when it was issued, by unixNano; enough until 2106
 	serial  uint32
 }
+
+// epoch ties the clock of nonces to the wall clock.
+var epoch = time.Now()
+
+// unixNano is Unix time that goes on with the monotonic clock: no nonce grows old, or young again, because somebody sets the wall
+// clock.
+func unixNano(now time.Time) int64 { return epoch.UnixNano() + int64(now.Sub(epoch)) }
+
+// seconds is unixNano in whole seconds.
+func seconds(now time.Time) int64 { return unixNano(now) / int64(time.Second) }
 
 // appendNonce appends a new nonce.
 func (v *Verifier) appendNonce(dst []byte, key *[32]byte, now time.Time) []byte {
 	var raw [nonceRaw]byte
-	binary.BigEndian.PutUint32(raw[0:], uint32(now.Unix()))
+	binary.BigEndian.PutUint32(raw[0:], uint32(seconds(now)))
 	binary.BigEndian.PutUint32(raw[4:], v.boot)
 	binary.BigEndian.PutUint32(raw[8:], v.serial.Add(1))
 	sum := mac(key, raw[:nonceBody])
@@ -58,7 +68,7 @@ func (v *Verifier) openNonce(nonce []byte, key *[32]byte, now time.Time) (id non
 		return nonceID{}, false
 	}
 	id = nonceID{seconds: binary.BigEndian.Uint32(raw[0:]), serial: binary.BigEndian.Uint32(raw[8:])}
-	age := now.Sub(time.Unix(int64(id.seconds), 0))
+	age := time.Duration(unixNano(now) - int64(id.seconds)*int64(time.Second))
 	return id, age < nonceLife && age > -clockSlack
 }
 

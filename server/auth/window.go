@@ -62,8 +62,8 @@ func (t *windows) use(id nonceID, count uint32, now time.Time) bool {
 		return false
 	}
 	if len(sh.young) >= windowMax {
-		// What is dropped was first used, hence issued, before the last turn, by a clock that may have been set back since.
-		sh.forgot = uint32(min(sh.turned.Unix(), now.Unix()) + int64(clockSlack/time.Second))
+		// What is dropped was first used, hence issued, before the last turn, give or take the order in which workers read the clock.
+		sh.forgot = uint32(min(seconds(sh.turned), seconds(now)) + int64(clockSlack/time.Second))
 		sh.turn(now)
 		if id.seconds <= sh.forgot {
 			return false

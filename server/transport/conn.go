@@ -20,7 +20,7 @@ type conn struct {
 	dialling bool // guarded by table.mu
 
 	keep    atomic.Bool
-	lastUse atomic.Int64 // UnixNano of the last byte received or message sent
+	lastUse atomic.Int64 // when the last byte was received or message sent, since epoch
 
 	mu      sync.Mutex
 	nc      net.Conn // nil while dialling
@@ -42,7 +42,7 @@ type queued struct {
 	data []byte
 }
 
-func (c *conn) touch() { c.lastUse.Store(time.Now().UnixNano()) }
+func (c *conn) touch() { c.lastUse.Store(int64(time.Since(epoch))) }
 
 // write sends data, or queues a copy of it when the peer does not take it at once. It never waits. An error means that
 // this message, and only this, is not sent.

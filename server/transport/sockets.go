@@ -215,16 +215,20 @@ func is4(a netip.Addr) bool { return a.Is4() || a.Is4In6() }
 
 // throttle lets a log line through once per period, so that peers cannot fill the log.
 type throttle struct {
-	next   atomic.Int64 // UnixNano
+	next   atomic.Int64 // since epoch
 	silent atomic.Uint64
 }
 
 const throttlePeriod = time.Minute
 
+// epoch is what moments are counted from that outlive a step of the wall clock.
+var epoch = time.Now()
+
 // allow tells whether to log now, and how many lines were held back since the last.
 func (t *throttle) allow(now time.Time) (suppressed uint64, ok bool) {
 	next := t.next.Load()
-	if now.UnixNano() < next || !t.next.CompareAndSwap(next, now.Add(throttlePeriod).UnixNano()) {
+	since := now.Sub(epoch)
+	if int64(since) < next || !t.next.CompareAndSwap(next, int64(since+throttlePeriod)) {
 		t.silent.Add(1)
 		return 0, false
 	}

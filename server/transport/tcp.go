@@ -195,7 +195,7 @@ func (s *Sockets) readConn(c *conn, nc *net.TCPConn, rc syscall.RawConn, partial
 		if partial {
 			return errPartial
 		}
-		left := s.limits.idle - time.Since(time.Unix(0, c.lastUse.Load()))
+		left := s.limits.idle - (time.Since(epoch) - time.Duration(c.lastUse.Load()))
 		switch {
 		case c.keep.Load():
 			left = s.limits.idle

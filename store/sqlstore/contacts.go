@@ -52,12 +52,13 @@ func (r *contactRow) paths() []string {
 }
 
 func (r *contactRow) binding() *location.Binding {
+	now := time.Now()
 	proto, byFlow := store.ParseFlow(r.flow)
 	return &location.Binding{
 		ID: r.id, UserID: r.userID, URI: r.uri, DisplayName: r.display, Q: r.q, Action: uint8(r.action),
-		Expires: location.At(r.expires), CallID: r.callID, CSeq: uint32(r.cseq), InstanceID: r.instance, RegID: r.regID,
+		Expires: location.FromWall(r.expires, now), CallID: r.callID, CSeq: uint32(r.cseq), InstanceID: r.instance, RegID: r.regID,
 		Path: r.paths(), UserAgent: r.agent, Methods: r.methods, Source: store.ParseAddr(r.from), Local: store.ParseAddr(r.local),
-		Proto: proto, ByFlow: byFlow, Updated: location.At(r.updated),
+		Proto: proto, ByFlow: byFlow, Updated: location.FromWall(r.updated, now),
 	}
 }
 

@@ -205,11 +205,12 @@ func (c *contactArrays) add(userID int64, b *location.Binding) {
 		}
 		return &s
 	}
+	now := time.Now()
 	moment := func(t location.Time) *time.Time {
 		if t.IsZero() {
 			return nil
 		}
-		v := t.Time()
+		v := t.Wall(now)
 		return &v
 	}
 	c.users = append(c.users, userID)

@@ -220,6 +220,7 @@ func (h *sqliteHot) writeRows(set *location.RowSet) error {
 }
 
 func (h *sqliteHot) bind(set *location.RowSet, b *location.Binding) {
+	now := time.Now()
 	h.args = h.args[:0]
 	add := func(v driver.Value) {
 		h.args = append(h.args, driver.NamedValue{Ordinal: len(h.args) + 1, Value: v})
@@ -240,7 +241,7 @@ func (h *sqliteHot) bind(set *location.RowSet, b *location.Binding) {
 	if b.Expires.IsZero() {
 		add(nil)
 	} else {
-		add(sqliteText(b.Expires.Time()))
+		add(sqliteText(b.Expires.Wall(now)))
 	}
 	add(b.CallID)
 	add(int64(b.CSeq))
@@ -256,6 +257,6 @@ func (h *sqliteHot) bind(set *location.RowSet, b *location.Binding) {
 	add(clean(b.UserAgent))
 	add(clean(b.Methods))
 	text(store.AddrText(b.Local))
-	add(sqliteText(b.Updated.Time()))
+	add(sqliteText(b.Updated.Wall(now)))
 	add(b.ID)
 }

@@ -127,6 +127,7 @@ func (m *Mem) Contacts(ctx context.Context, aor sipaddr.AOR, each func(*store.Co
 	}
 	all := m.located()
 	m.mu.RUnlock()
+	now := time.Now()
 	for _, l := range all {
 		if aor != "" && l.aor != aor {
 			continue
@@ -134,9 +135,9 @@ func (m *Mem) Contacts(ctx context.Context, aor sipaddr.AOR, each func(*store.Co
 		b := l.b
 		c := store.Contact{
 			ID: b.ID, AOR: l.aor, URI: b.URI, DisplayName: b.DisplayName, Q: b.Q, Action: store.Action(b.Action),
-			Expires: b.Expires.Time(), CallID: b.CallID, CSeq: b.CSeq, InstanceID: b.InstanceID, RegID: b.RegID, Path: b.Path,
+			Expires: b.Expires.Wall(now), CallID: b.CallID, CSeq: b.CSeq, InstanceID: b.InstanceID, RegID: b.RegID, Path: b.Path,
 			Received: store.AddrText(b.Source), Flow: store.FlowText(b.Proto, b.ByFlow), UserAgent: b.UserAgent, Methods: b.Methods,
-			LocalAddr: store.AddrText(b.Local), Updated: b.Updated.Time(),
+			LocalAddr: store.AddrText(b.Local), Updated: b.Updated.Wall(now),
 		}
 		if err := each(&c); err != nil {
 			return err
