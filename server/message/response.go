@@ -3,6 +3,7 @@ package message
 import (
 	"bytes"
 	"strconv"
+	"time"
 
 	"sipd/server/sipstatus"
 )
@@ -14,8 +15,8 @@ type Field struct {
 }
 
 // AppendResponse writes a response to req behind dst (RFC 3261 8.2.6): all Vias (the topmost with received and rport),
-// From, To with toTag added when it has none and toTag is not empty, Call-ID, CSeq, Timestamp for a 100, Record-Route
-// for a dialog-making 1xx (not 100) or 2xx, then fields, Content-Length and body. reason "" takes the standard phrase.
+// From, To with toTag added when it has none and toTag is not empty, Call-ID, CSeq, Record-Route for a dialog-making 1xx
+// (not 100) or 2xx, then fields, Content-Length and body. reason "" takes the standard phrase.
 // Of a malformed request it copies what is there.
 func AppendResponse(dst []byte, req *Message, code int, reason string, toTag []byte, fields []Field, body []byte) []byte {
 	if reason == "" {
@@ -41,13 +42,40 @@ func AppendResponse(dst []byte, req *Message, code int, reason string, toTag []b
 	}
 	dst = appendFirst(dst, req, CallID)
 	dst = appendFirst(dst, req, CSeq)
-	if code == 100 {
-		dst = appendFirst(dst, req, Timestamp) // RFC 3261 8.2.6.1
-	}
 	for _, f := range fields {
 		dst = appendField(dst, f.Name, f.Value)
 	}
 	return appendBody(dst, body)
+}
+
+// AppendTrying writes the 100 (Trying) to req behind dst. RFC 3261 8.2.6.1: it has the Timestamp of the request, and behind it
+// for how long the request has been here.
+func AppendTrying(dst []byte, req *Message, delay time.Duration) []byte {
+	h, ok := req.First(Timestamp)
+	if !ok {
+		return AppendResponse(dst, req, 100, "", nil, nil, nil)
+	}
+	stamp := req.HeaderValue(h)
+	if isSeconds(stamp) { // Else it has a delay already, or is nothing that one could be added to.
+		stamp = append(append(make([]byte, 0, len(stamp)+16), stamp...), ' ')
+		stamp = strconv.AppendFloat(stamp, delay.Seconds(), 'f', 3, 64)
+	}
+	fields := [1]Field{{Timestamp.String(), stamp}}
+	return AppendResponse(dst, req, 100, "", nil, fields[:], nil)
+}
+
+// isSeconds tells whether b is digits and at most one point.
+func isSeconds(b []byte) bool {
+	points := 0
+	for _, c := range b {
+		switch {
+		case c == '.':
+			points++
+		case c < '0' || c > '9':
+			return false
+		}
+	}
+	return points <= 1 && len(b) > points
 }
 
 // makesDialog names the methods whose responses carry Record-Route (RFC 3261 12.1, RFC 6665 4.4, RFC 3515 2.4.6).

@@ -26,8 +26,6 @@ func TestAppendResponse(t *testing.T) {
 		body   string
 		want   string
 	}{
-		{"100 has Timestamp and no tag", build("INVITE", "<sip:b@h>"), 100, "", "", nil, "",
-			"SIP/2.0 100 Trying\n" + head + from + "t: <sip:b@h>\n" + id + "CSeq: 007 INVITE\nTimestamp: 54.1\nContent-Length: 0\n\n"},
 		{"180 has Record-Route and tag", build("INVITE", "<sip:b@h>"), 180, "", "t2", nil, "",
 			"SIP/2.0 180 Ringing\n" + head + rr + from + "t: <sip:b@h>;tag=t2\n" + id + "CSeq: 007 INVITE\nContent-Length: 0\n\n"},
 		{"200 with fields and body", build("SUBSCRIBE", "sip:b@h"), 200, "Fine", "t2", []message.Field{{Name: "Expires", Value: []byte("60")}}, "x=1",
@@ -51,6 +49,27 @@ func TestAppendResponse(t *testing.T) {
 			r := index(t, got[3:])
 			is(t, "status", r.Status(), tt.code)
 			is(t, "CSeq", r.CSeq(), 7)
+		})
+	}
+}
+
+// RFC 3261 8.2.6.1: 100 carries the Timestamp of the request and the delay.
+func TestAppendTrying(t *testing.T) {
+	for _, tt := range []struct{ name, stamp, want string }{
+		{"none", "", ""},
+		{"seconds", "Timestamp: 54\n", "Timestamp: 54 0.203\n"},
+		{"with a point", "timestamp: 54.1 \n", "Timestamp: 54.1 0.203\n"},
+		{"with a delay of its own", "Timestamp: 54.1 2\n", "Timestamp: 54.1 2\n"},
+		{"nonsense", "Timestamp: soon\n", "Timestamp: soon\n"},
+		{"point alone", "Timestamp: .\n", "Timestamp: .\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			const head = "Via: SIP/2.0/UDP a;branch=z9hG4bKx\nFrom: <sip:a@h>;tag=1\nTo: <sip:b@h>\nCall-ID: c\nCSeq: 1 INVITE\n"
+			m := index(t, crlf("INVITE sip:b@h SIP/2.0\n"+tt.stamp+head+"Content-Length: 0\n\n"))
+			got := message.AppendTrying([]byte("dst"), m, 203*time.Millisecond)
+			if want := "dst" + string(crlf("SIP/2.0 100 Trying\n"+head+tt.want+"Content-Length: 0\n\n")); string(got) != want {
+				t.Errorf("got %q, want %q", got, want)
+			}
 		})
 	}
 }

@@ -7,16 +7,30 @@ import (
 	"sipd/server/message"
 )
 
-// matchTable finds server transactions by the key of RFC 3261 17.2.3. It is a hash table of chains through the
-// transactions themselves; unlike a map it allocates only to grow.
+// matchTable finds server transactions by a hash: of the key of RFC 3261 17.2.3, or of what merged requests have in common
+// (8.2.2.2). It is a hash table of chains through the transactions themselves; unlike a map it allocates only to grow.
 type matchTable struct {
 	heads []*Server // a power of two
 	count int
+	by    int // which of a transaction's links are this table's
 }
+
+// link is a transaction's place in a matchTable.
+type link struct {
+	hash uint64
+	next *Server // with the same place in the table
+}
+
+// The links of a transaction.
+const (
+	byKey = iota
+	byMerge
+	links
+)
 
 const firstHeads = 64
 
-func (t *matchTable) init() { t.heads = make([]*Server, firstHeads) }
+func (t *matchTable) init(by int) { *t = matchTable{heads: make([]*Server, firstHeads), by: by} }
 
 func (t *matchTable) head(hash uint64) **Server { return &t.heads[hash&uint64(len(t.heads)-1)] }
 
@@ -24,17 +38,23 @@ func (t *matchTable) add(tx *Server) {
 	if t.count >= len(t.heads) {
 		t.grow()
 	}
-	h := t.head(tx.hash)
-	tx.chain = *h
-	*h = tx
+	t.push(tx)
 	t.count++
 }
 
+func (t *matchTable) push(tx *Server) {
+	l := &tx.links[t.by]
+	h := t.head(l.hash)
+	l.next = *h
+	*h = tx
+}
+
 func (t *matchTable) remove(tx *Server) {
-	for p := t.head(tx.hash); *p != nil; p = &(*p).chain {
+	l := &tx.links[t.by]
+	for p := t.head(l.hash); *p != nil; p = &(*p).links[t.by].next {
 		if *p == tx {
-			*p = tx.chain
-			tx.chain = nil
+			*p = l.next
+			l.next = nil
 			t.count--
 			return
 		}
@@ -46,10 +66,8 @@ func (t *matchTable) grow() {
 	t.heads = make([]*Server, 2*len(old))
 	for _, tx := range old {
 		for tx != nil {
-			next := tx.chain
-			h := t.head(tx.hash)
-			tx.chain = *h
-			*h = tx
+			next := tx.links[t.by].next
+			t.push(tx)
 			tx = next
 		}
 	}
@@ -126,8 +144,8 @@ func (s *Shard) find(m *message.Message) *Server {
 
 // lookUp finds the transaction with the key in s.key; ack is the ACK that is looked up, if it is one.
 func (s *Shard) lookUp(hash uint64, method message.Method, ack *message.Message) *Server {
-	for tx := *s.match.head(hash); tx != nil; tx = tx.chain {
-		if tx.hash == hash && tx.method == method && bytes.Equal(tx.key, s.key) && (ack == nil || tx.acknowledgedBy(ack)) {
+	for tx := *s.match.head(hash); tx != nil; tx = tx.links[byKey].next {
+		if tx.links[byKey].hash == hash && tx.method == method && bytes.Equal(tx.key, s.key) && (ack == nil || tx.acknowledgedBy(ack)) {
 			return tx
 		}
 	}
@@ -143,8 +161,8 @@ func (tx *Server) acknowledgedBy(ack *message.Message) bool {
 // findCancelled returns the transaction that a CANCEL names (9.2), nil when there is none.
 func (s *Shard) findCancelled(m *message.Message) *Server {
 	hash := s.setKey(m)
-	for tx := *s.match.head(hash); tx != nil; tx = tx.chain {
-		if tx.hash == hash && tx.method != message.CANCEL && bytes.Equal(tx.key, s.key) {
+	for tx := *s.match.head(hash); tx != nil; tx = tx.links[byKey].next {
+		if tx.links[byKey].hash == hash && tx.method != message.CANCEL && bytes.Equal(tx.key, s.key) {
 			return tx
 		}
 	}

@@ -111,7 +111,8 @@ func (s *Shard) trim() {
 	}
 	s.servers.trim()
 	s.clients.trim()
-	s.match.init()
+	s.match.init(byKey)
+	s.merges.init(byMerge)
 	s.cancels.free = nil
 	s.messages.free = nil
 	s.buffers.free = [len(classSizes)][][]byte{}

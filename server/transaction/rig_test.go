@@ -112,8 +112,8 @@ func (r *rig) wantEmpty() {
 	for i := range r.table.shards {
 		s := &r.table.shards[i]
 		s.mu.Lock()
-		if s.match.count != 0 || len(s.ended) != 0 || s.wheel.next() != never {
-			r.t.Errorf("shard %d: got %d matches, %d ended, next timer %d, want an empty shard", i, s.match.count, len(s.ended), s.wheel.next())
+		if s.match.count != 0 || s.merges.count != 0 || len(s.ended) != 0 || s.wheel.next() != never {
+			r.t.Errorf("shard %d: got %d and %d matches, %d ended, next timer %d, want an empty shard", i, s.match.count, s.merges.count, len(s.ended), s.wheel.next())
 		}
 		s.mu.Unlock()
 	}

@@ -282,7 +282,7 @@ func TestRFC2543(t *testing.T) {
 				hashes := map[uint64]bool{}
 				for i := range 100 {
 					tx := r.startServer(tagged("MESSAGE", fmt.Sprint(i)), udpPeer, nil)
-					r.do(func(*Shard) { hashes[tx.hash] = true })
+					r.do(func(*Shard) { hashes[tx.links[byKey].hash] = true })
 				}
 				if len(hashes) != 100 {
 					t.Errorf("100 To tags have %d hashes", len(hashes))

@@ -32,11 +32,11 @@ type Server struct {
 	user  ServerUser
 	shard *Shard
 	ref   transport.Ref
+	came  time.Duration // since the table's epoch
 
-	key   []byte // see setKey
-	hash  uint64
-	chain *Server   // next with the same place in the match table
-	old   *oldMatch // when the request is one of RFC 2543
+	key   []byte      // see setKey
+	links [links]link // places in the match tables
+	old   *oldMatch   // when the request is one of RFC 2543
 
 	method    message.Method
 	state     state
@@ -49,7 +49,7 @@ type Server struct {
 	resp   []byte // what answers a retransmission
 }
 
-// NewServer makes the server transaction of m. user may be nil. The request is copied. It returns nil when the shard is
+// NewServer makes the server transaction of m. user is nil when the caller answers as a UAS. The request is copied. It returns nil when the shard is
 // full (Config.Max), and for an ACK, which never has a transaction (17).
 func (s *Shard) NewServer(m *message.Message, from transport.Flow, user ServerUser) *Server {
 	if m.Method() == message.ACK {
@@ -85,8 +85,9 @@ func (s *Shard) newServer(m *message.Message, from transport.Flow, user ServerUs
 	tx.Flow = ResponseFlow(m, from)
 	tx.user = user
 	tx.shard = s
+	tx.came = s.elapsed
 	tx.ref = makeRef(kindServer, s.index, slot, gen)
-	tx.hash = s.setKey(m)
+	tx.links[byKey].hash = s.setKey(m)
 	tx.key = append(tx.key[:0], s.key...)
 	tx.method = m.Method()
 	if isOld(m) {
@@ -98,6 +99,9 @@ func (s *Shard) newServer(m *message.Message, from transport.Flow, user ServerUs
 	appendBase32(tx.tag[:0], raw[:10])
 	tx.timers.node.owner = tx
 	s.match.add(tx)
+	if user == nil {
+		s.answering(tx, m)
+	}
 	return tx
 }
 
@@ -255,7 +259,7 @@ func (s *Shard) stepServer(tx *Server, ev event, status int, resp []byte) action
 	case act&resend != 0 && tx.resp != nil:
 		s.out.Send(tx.Flow, tx.resp, tx.ref)
 	case act&send100 != 0 && tx.Request != nil:
-		s.text = message.AppendResponse(s.text[:0], tx.Request, 100, "", nil, nil, nil)
+		s.text = message.AppendTrying(s.text[:0], tx.Request, s.elapsed-tx.came)
 		tx.resp = s.buffers.copyOf(s.text)
 		s.sendResponse(tx, 100, s.text)
 	}
@@ -320,6 +324,7 @@ func (tx *Server) expire(s *Shard, now int64) {
 func (s *Shard) endServer(tx *Server) {
 	tx.state = terminated
 	s.match.remove(tx)
+	s.answered(tx)
 	s.wheel.clear(&tx.timers.node)
 	s.buffers.give(tx.resp)
 	tx.resp = nil

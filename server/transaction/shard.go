@@ -28,6 +28,7 @@ type Shard struct {
 	servers  slots[Server]
 	clients  slots[Client]
 	match    matchTable
+	merges   matchTable // of the transactions whose requests are answered here
 	cancels  cancels
 	buffers  buffers
 	messages messages

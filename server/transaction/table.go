@@ -101,7 +101,8 @@ func New(cfg Config) (*Table, error) {
 		s.random = *rand.NewChaCha8(key)
 		s.servers.limit = limit
 		s.clients.limit = limit
-		s.match.init()
+		s.match.init(byKey)
+		s.merges.init(byMerge)
 		s.next.Store(never)
 	}
 	return t, nil

@@ -350,15 +350,16 @@ func TestTags(t *testing.T) {
 // TestMatchTable: transactions with the same hash are told apart, and growing loses none.
 func TestMatchTable(t *testing.T) {
 	var m matchTable
-	m.init()
+	m.init(byKey)
 	var all []*Server
 	for i := range 1000 {
-		tx := &Server{hash: uint64(i % 10), key: []byte(fmt.Sprint(i))}
+		tx := &Server{key: []byte(fmt.Sprint(i))}
+		tx.links[byKey].hash = uint64(i % 10)
 		m.add(tx)
 		all = append(all, tx)
 	}
 	find := func(tx *Server) bool {
-		for p := *m.head(tx.hash); p != nil; p = p.chain {
+		for p := *m.head(tx.links[byKey].hash); p != nil; p = p.links[byKey].next {
 			if p == tx {
 				return true
 			}
