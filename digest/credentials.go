@@ -132,7 +132,7 @@ func parseCount(nc []byte) (n uint32, ok bool) {
 
 // Verify tells whether the credentials were made from ha1 (lower-case hex of their algorithm) for a request of this method. The comparison takes
 // the same time wherever the two differ.
-func (c *Credentials) Verify(ha1 string, method []byte) bool {
+func (c *Credentials) Verify(ha1, method []byte) bool {
 	var out [maxSize]byte
 	want := response(&out, c, ha1, method)
 	return subtle.ConstantTimeCompare(want, c.response[:len(want)]) == 1

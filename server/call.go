@@ -55,7 +55,7 @@ func (s *Server) reject(sh *transaction.Shard, x *scratch) {
 	switch {
 	case d.Status == 485:
 		s.contacts(sh, x)
-	case x.facts.Canonical == nil && x.facts.User == nil:
+	case x.facts.Canonical == nil && !x.facts.User.Exists():
 		s.stateless(x, d.Status, nil)
 	default:
 		s.answer(sh, x, d.Status, "", nil)
@@ -78,7 +78,7 @@ func (s *Server) forward(sh *transaction.Shard, x *scratch, ts, others []target.
 		RecordRoute: set.RecordRoute, CancelOnTimeout: set.ForkOnTimeout == "cancel", TimeOut: set.TimeOut,
 		Secret: &set.PrivateKey, Realm: s.ourRealm(x),
 	}}
-	if s.record != nil {
+	if s.record != nil && x.facts.User.Exists() {
 		plan.User = x.facts.User
 	}
 	if !s.proxy.Forward(sh, &x.msg, x.from, &plan) {

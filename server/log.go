@@ -7,6 +7,7 @@ import (
 	"sipd/server/proxy"
 	"sipd/server/transaction"
 	"sipd/store"
+	"sipd/store/cache"
 )
 
 // finished logs the end of a proxied request (BEHAVIOUR D). It is proxy.Config.Finished.
@@ -15,7 +16,7 @@ func (s *Server) finished(_ *transaction.Shard, f proxy.Finished) {
 		return
 	}
 	row := logRow(f.Request, f.Status, f.Tag)
-	if user, ok := f.User.(*store.User); ok && user != nil {
+	if user, ok := f.User.(cache.User); ok {
 		row.AuthUser = string(user.Key)
 	}
 	if f.NextHop.Remote.IsValid() {
@@ -43,7 +44,7 @@ func (s *Server) logFinal(x *scratch, status int, tag []byte) {
 	}
 	row := logRow(&x.msg, status, tag)
 	row.Time = x.now
-	if u := x.facts.User; u != nil {
+	if u := x.facts.User; u.Exists() {
 		row.AuthUser = string(u.Key)
 	}
 	s.write(row)

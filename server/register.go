@@ -66,7 +66,7 @@ func (s *Server) update(sh *transaction.Shard, x *scratch, up registrar.Update) 
 		return
 	}
 	job := &registration{server: s, ref: tx.Ref(), outbound: up.Outbound, started: x.now}
-	if u := x.facts.User; u != nil {
+	if u := x.facts.User; u.Exists() {
 		job.user = string(u.Key)
 	}
 	up.Change.Done = job.done

@@ -102,7 +102,7 @@ func (a *app) explain(ctx context.Context, requestURI, from, method string, noCr
 		if at := strings.LastIndexByte(string(key), '@'); at >= 0 {
 			key = append(key[:at+1], dom.Canonical...)
 		}
-		if facts.User = tables.User(key); facts.User == nil {
+		if facts.User = tables.User(key); !facts.User.Exists() {
 			return fmt.Errorf("there is no user %s to call; `sipd user list` shows those that are", key)
 		}
 		facts.Verdict = target.Authenticated

@@ -28,7 +28,7 @@ const (
 // Facts is who is calling.
 type Facts struct {
 	Verdict Verdict
-	User    *store.User // owner of the credentials when Good or Stale
+	User    cache.User // owner of the credentials when Good or Stale
 }
 
 // Verifier verifies credentials and writes challenges. Its only state is the window of nonce counts. It is safe for concurrent use.
@@ -102,24 +102,21 @@ func (v *Verifier) verify(s *cache.Snapshot, m *message.Message, c *digest.Crede
 		return Facts{Verdict: Bad}
 	}
 	cred := s.Credential(c.Realm, c.Username, store.Algorithm(c.Algorithm))
-	ha1 := noHA1[:2*c.Algorithm.Size()]
-	if cred != nil {
-		ha1 = cred.HA1
+	var buf [len(noHA1)]byte
+	ha1 := append(buf[:0], noHA1[:2*c.Algorithm.Size()]...)
+	if cred.Exists() {
+		ha1 = cred.AppendHA1(buf[:0])
 	}
 	right := c.Verify(ha1, m.MethodText())
-	if !right || cred == nil || !sameResource(s, c.URI, m.RequestURI()) {
-		return Facts{Verdict: Bad}
-	}
-	user := s.UserByID(cred.UserID)
-	if user == nil {
+	if !right || !cred.Exists() || !sameResource(s, c.URI, m.RequestURI()) {
 		return Facts{Verdict: Bad}
 	}
 	id, fresh := v.openNonce(c.Nonce, &s.Settings.PrivateKey, now)
 	// Without qop there is no count, and a replay looks like the original: such a nonce is good once.
 	if !fresh || !v.used.use(id, max(c.Count, 1), now) {
-		return Facts{Verdict: Stale, User: user}
+		return Facts{Verdict: Stale, User: cred.User}
 	}
-	return Facts{Verdict: Good, User: user}
+	return Facts{Verdict: Good, User: cred.User}
 }
 
 // The numbers of digest.Algorithm are those of store.Algorithm.

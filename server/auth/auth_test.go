@@ -147,7 +147,7 @@ func TestVerify(t *testing.T) {
 			if f.Verdict != tt.want {
 				t.Errorf("got verdict %d, want %d", f.Verdict, tt.want)
 			}
-			if known := f.User != nil; known != (tt.want == auth.Good) || known && f.User.Key != "alice@example.com" {
+			if known := f.User.Exists(); known != (tt.want == auth.Good) || known && f.User.Key != "alice@example.com" {
 				t.Errorf("got user %v", f.User)
 			}
 		})

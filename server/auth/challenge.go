@@ -31,7 +31,7 @@ func (v *Verifier) Challenge(s *cache.Snapshot, m *message.Message, realm string
 	for _, who := range named(m, id, realm) {
 		all = all[:0]
 		for _, a := range algorithms {
-			if who != nil && s.Credential([]byte(realm), who, a) != nil {
+			if who != nil && s.Credential([]byte(realm), who, a).Exists() {
 				all = append(all, digest.Algorithm(a))
 			}
 		}

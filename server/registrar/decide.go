@@ -32,7 +32,7 @@ type Input struct {
 	OwnURI  bool           // the Request-URI's host and port are one of the own listeners
 	From    transport.Flow // what the request came by
 	Verdict Verdict        // of the credentials for Realm
-	User    *store.User    // their owner when Authenticated
+	User    cache.User     // their owner when Authenticated
 	Now     time.Time
 	Trace   *trace.Trace // may be nil
 }
@@ -98,9 +98,9 @@ type decision struct {
 	*Input
 	m      *message.Message
 	to     *cache.Domain
-	aor    []byte      // canonical form of To
-	who    *store.User // who asks, nil when nobody we know
-	owner  *store.User // whose AOR it is, nil when nobody's
+	aor    []byte     // canonical form of To
+	who    cache.User // who asks, nobody when we do not know him
+	owner  cache.User // whose AOR it is
 	path   path
 	direct bool // the request comes from the UA itself: one Via (RFC 5626 6)
 }
@@ -207,7 +207,7 @@ func (d *decision) identity() Outcome {
 		d.step("registrar identity", "", trace.Skip, "AuthMethod is none: From is believed")
 		return nil
 	}
-	if d.Verdict != Authenticated || d.User == nil {
+	if d.Verdict != Authenticated || !d.User.Exists() {
 		d.step("registrar identity", d.to.Realm, trace.Deny, "credentials are needed")
 		return Challenge{Realm: d.to.Realm, Stale: d.Verdict == StaleCredentials}
 	}
@@ -223,10 +223,10 @@ func (d *decision) authority() Outcome {
 	d.aor = canonical(&d.m.ToAddress().URI, d.to.Canonical)
 	d.owner = ownerOf(d.Tables, d.aor)
 	switch {
-	case d.owner == nil:
+	case !d.owner.Exists():
 		d.step("registrar aor", "", trace.Deny, "To names no user")
 		return Answer{Status: 404}
-	case d.who == nil || d.owner.ID != d.who.ID:
+	case !d.who.Exists() || d.owner.ID != d.who.ID:
 		d.step("registrar aor", string(d.owner.Key), trace.Deny, "belongs to somebody else")
 		return Answer{Status: 403}
 	case d.owner.Disabled:
@@ -247,17 +247,17 @@ func canonical(u *sipaddr.URI, host string) []byte {
 }
 
 // ownerOf finds the user of an AOR, by key or by an alias that means one user only.
-func ownerOf(s *cache.Snapshot, aor []byte) *store.User {
+func ownerOf(s *cache.Snapshot, aor []byte) cache.User {
 	if aor == nil {
-		return nil
+		return cache.User{}
 	}
-	if u := s.User(aor); u != nil {
+	if u := s.User(aor); u.Exists() {
 		return u
 	}
 	if rows := s.Aliases(aor); len(rows) == 1 && rows[0].Kind == store.PlainAlias {
 		return s.User([]byte(rows[0].PrimaryUser))
 	}
-	return nil
+	return cache.User{}
 }
 
 func equalFold(b []byte, s string) bool {

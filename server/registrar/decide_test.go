@@ -242,7 +242,7 @@ func TestVerdicts(t *testing.T) {
 		}
 	}
 	in := input(s, m, "alice@example.com")
-	in.User, in.Trace = nil, nil
+	in.User, in.Trace = cache.User{}, nil
 	if got := show(registrar.Decide(in)); got != "challenge example.com false" {
 		t.Errorf("authenticated as nobody: got %s, want a challenge", got)
 	}

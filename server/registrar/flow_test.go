@@ -83,7 +83,7 @@ func (o *office) register(lines ...string) string {
 	now := time.Now()
 	in := registrar.Input{Tables: o.s, Request: m, From: o.from, Verdict: o.creds, User: o.s.User([]byte("bob@biloxi.example.com")), Now: now, Trace: new(trace.Trace)}
 	if o.creds != registrar.Authenticated {
-		in.User = nil
+		in.User = cache.User{}
 	}
 	answer := func(a registrar.Answer) []byte {
 		return message.AppendResponse(nil, m, a.Status, a.Reason, []byte("tag"), a.Fields, nil)

@@ -9,6 +9,7 @@ import (
 	"sipd/location"
 	"sipd/sipaddr"
 	"sipd/store"
+	"sipd/store/cache"
 	"sipd/trace"
 )
 
@@ -16,9 +17,9 @@ import (
 func (d *Decision) findCallee(t Tables, f *Facts, now time.Time) bool {
 	d.aor = appendCanonical(d.aor[:0], f.URI, f.Canonical.Canonical)
 	users, status := d.usersOf(t, d.aor)
-	var strictest *store.User
+	var strictest cache.User
 	for _, u := range users {
-		if strictest == nil || u.AuthPolicy < strictest.AuthPolicy { // Required < Requested < Never
+		if !strictest.Exists() || u.AuthPolicy < strictest.AuthPolicy { // Required < Requested < Never
 			strictest = u
 		}
 	}
@@ -40,8 +41,8 @@ func (d *Decision) findCallee(t Tables, f *Facts, now time.Time) bool {
 }
 
 // usersOf resolves an AOR to the users behind it. status is 0, 404 (nobody) or 485 (d.AORs are the candidates).
-func (d *Decision) usersOf(t Tables, aor []byte) (users []*store.User, status int) {
-	if u := t.User(aor); u != nil {
+func (d *Decision) usersOf(t Tables, aor []byte) (users []cache.User, status int) {
+	if u := t.User(aor); u.Exists() {
 		if u.Disabled {
 			d.row("users", u.ID, "user", string(u.Key), trace.Deny, "disabled")
 			return nil, 404
@@ -56,7 +57,7 @@ func (d *Decision) usersOf(t Tables, aor []byte) (users []*store.User, status in
 	users = d.one[:0]
 	for _, a := range rows {
 		u := t.User([]byte(a.PrimaryUser))
-		if u == nil || u.Disabled {
+		if !u.Exists() || u.Disabled {
 			d.row("aliases", a.ID, "alias", a.Alias, trace.NoMatch, "its user is unknown or disabled")
 			continue
 		}
@@ -95,7 +96,7 @@ func (d *Decision) refuseCallee(t Tables, status int) bool {
 
 // collect adds the live contacts of u. A contact that names a local address-of-record is resolved here, never sent to
 // ourselves; visited keeps it from going round.
-func (d *Decision) collect(t Tables, u *store.User, now time.Time, depth int) {
+func (d *Decision) collect(t Tables, u cache.User, now time.Time, depth int) {
 	if depth > maxDepth || slices.Contains(d.visited, u.Key) {
 		d.step("location", string(u.Key), trace.Skip, "visited already")
 		return
@@ -128,10 +129,10 @@ func isSIPS(uri string) bool { return len(uri) > 5 && strings.EqualFold(uri[:5],
 
 // has tells whether a contact of u is in the target set already, by somebody else: a URI stands there once (16.5). The same
 // URI behind another flow is another phone, at the same private address in another home (BEHAVIOUR J).
-func (d *Decision) has(b *location.Binding, u *store.User) bool {
+func (d *Decision) has(b *location.Binding, u cache.User) bool {
 	return slices.ContainsFunc(d.Targets, func(x Target) bool {
 		o := x.Binding
-		return x.Owner != u && o.ByFlow == b.ByFlow && (!b.ByFlow || o.Source == b.Source) && sameURI(o.URI, b.URI)
+		return x.Owner.ID != u.ID && o.ByFlow == b.ByFlow && (!b.ByFlow || o.Source == b.Source) && sameURI(o.URI, b.URI)
 	})
 }
 
@@ -160,7 +161,7 @@ func (d *Decision) collectLocal(t Tables, b *location.Binding, now time.Time, de
 	if err == nil {
 		if dom := domainOf(t, &uri, b.Next.IsValid()); dom != nil {
 			aor := appendCanonical(nil, &uri, dom.Canonical)
-			if u := t.User(aor); u != nil && !u.Disabled {
+			if u := t.User(aor); u.Exists() && !u.Disabled {
 				d.collect(t, u, now, depth+1)
 				return
 			}

@@ -6,6 +6,7 @@ import (
 	"sipd/config"
 	"sipd/sipaddr"
 	"sipd/store"
+	"sipd/store/cache"
 	"sipd/trace"
 )
 
@@ -33,7 +34,7 @@ func (d *Decision) callerMayCall(t Tables, f *Facts) bool {
 		d.row("users", f.User.ID, "caller", string(f.User.Key), trace.Accept, "authenticated, owns From")
 		return true
 	}
-	if u := t.User(d.aor); u != nil && u.AuthPolicy == store.Never && !u.Disabled {
+	if u := t.User(d.aor); u.Exists() && u.AuthPolicy == store.Never && !u.Disabled {
 		d.row("users", u.ID, "caller", string(u.Key), trace.Accept, "his auth_policy is never: believed, unauthenticated")
 		return true
 	}
@@ -41,14 +42,14 @@ func (d *Decision) callerMayCall(t Tables, f *Facts) bool {
 	return d.challenge(dom.Realm, f)
 }
 
-// policyLets asks the callee's auth policy. u is nil for an unknown callee, who is treated as required so that strangers
+// policyLets asks the callee's auth policy. u is nobody for an unknown callee, who is treated as required so that strangers
 // cannot tell who exists.
-func (d *Decision) policyLets(t Tables, f *Facts, u *store.User) bool {
+func (d *Decision) policyLets(t Tables, f *Facts, u cache.User) bool {
 	if f.InDialog || t.Settings.AuthMethod == config.AuthNone || f.Verdict == Authenticated {
 		return true
 	}
 	policy, subject := store.Required, ""
-	if u != nil {
+	if u.Exists() {
 		policy, subject = u.AuthPolicy, string(u.Key)
 	}
 	switch policy {

@@ -6,7 +6,6 @@ import (
 
 	"sipd/location"
 	"sipd/sipaddr"
-	"sipd/store"
 	"sipd/store/cache"
 	"sipd/trace"
 )
@@ -29,7 +28,7 @@ type Facts struct {
 	OwnURI    bool          // its host and port are one of the own listeners
 	From      *sipaddr.URI  // of the From header
 	Verdict   Verdict       // of the credentials for Realm
-	User      *store.User   // their owner when Authenticated
+	User      cache.User    // their owner when Authenticated
 	InDialog  bool          // proven by a Record-Route token of ours: neither authenticated nor restricted again
 	Canonical *cache.Domain // set by Decide: the domain of URI, nil when foreign
 }
@@ -60,8 +59,8 @@ const (
 // Target is one member of the target set.
 type Target struct {
 	Binding *location.Binding
-	Owner   *store.User // whose contact it is
-	Group   int         // targets of a group are tried at once, groups in ascending order (BEHAVIOUR I)
+	Owner   cache.User // whose contact it is
+	Group   int        // targets of a group are tried at once, groups in ascending order (BEHAVIOUR I)
 }
 
 // Decision is the answer of Decide. It is reused: Decide resets it and keeps its memory.
@@ -78,7 +77,7 @@ type Decision struct {
 	aor     []byte
 	key     []byte
 	visited []sipaddr.AOR
-	one     []*store.User
+	one     []cache.User
 	sips    bool // the Request-URI is sips
 }
 

@@ -172,7 +172,7 @@ func TestDecide(t *testing.T) {
 			uri, from := parse(t, tt.uri), parse(t, tt.from)
 			f := &Facts{Method: []byte("INVITE"), URI: &uri, From: &from, OwnURI: tt.own, Verdict: tt.verdict, InDialog: tt.inDialog}
 			if tt.as != "" {
-				if f.User = tabs.User([]byte(tt.as)); f.User == nil {
+				if f.User = tabs.User([]byte(tt.as)); !f.User.Exists() {
 					t.Fatalf("no user %s", tt.as)
 				}
 			}

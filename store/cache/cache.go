@@ -170,7 +170,7 @@ func (c *Cache) update(ctx context.Context) error {
 		c.failed(ctx, err, now)
 		return err
 	}
-	if d.Full || prev.users.crowded() || prev.aliases.crowded() {
+	if d.Full || prev.aliases.crowded() {
 		return c.refresh(ctx)
 	}
 	if d.Empty() {

@@ -55,7 +55,7 @@ func start(t *testing.T, s store.Reader, cfg cache.Config) *cache.Cache {
 // has tells whether the snapshot in force knows the user and all of his credentials.
 func has(c *cache.Cache, name string) bool {
 	s := c.Snapshot()
-	return s != nil && s.User([]byte(name+"@example.com")) != nil && s.Credential([]byte("example.com"), []byte(name), store.MD5) != nil
+	return s != nil && s.User([]byte(name+"@example.com")).Exists() && s.Credential([]byte("example.com"), []byte(name), store.MD5).Exists()
 }
 
 func TestDeltas(t *testing.T) {
@@ -91,8 +91,8 @@ func TestDeltas(t *testing.T) {
 		check(t, m.UpdateUser(t.Context(), alice))
 		synctest.Wait()
 		s = c.Snapshot()
-		if s.User([]byte("alice@example.com")) != nil || s.UserByID(alice.ID).Key != alice.Key || s.User([]byte("alicia@example.com")) == nil ||
-			s.Credential([]byte("example.com"), []byte("alice"), store.MD5) != nil || s.Credential([]byte("example.com"), []byte("al"), store.MD5) == nil {
+		if s.User([]byte("alice@example.com")).Exists() || s.UserByID(alice.ID).Key != alice.Key || !s.User([]byte("alicia@example.com")).Exists() ||
+			s.Credential([]byte("example.com"), []byte("alice"), store.MD5).Exists() || !s.Credential([]byte("example.com"), []byte("al"), store.MD5).Exists() {
 			t.Error("renamed with new credentials: the old are there or the new are not")
 		}
 		if !s.Owns(s.UserByID(alice.ID), []byte("100@example.com")) {
@@ -102,11 +102,11 @@ func TestDeltas(t *testing.T) {
 		check(t, m.RemoveDomain(t.Context(), "example.net"))
 		synctest.Wait()
 		s = c.Snapshot()
-		if s.UserByID(alice.ID) != nil || s.User([]byte("alicia@example.com")) != nil || s.Aliases([]byte("100@example.com")) != nil ||
-			s.Credential([]byte("example.com"), []byte("al"), store.MD5) != nil || s.Domain([]byte("example.net")) != nil || !has(c, "bob") {
+		if s.UserByID(alice.ID).Exists() || s.User([]byte("alicia@example.com")).Exists() || s.Aliases([]byte("100@example.com")) != nil ||
+			s.Credential([]byte("example.com"), []byte("al"), store.MD5).Exists() || s.Domain([]byte("example.net")) != nil || !has(c, "bob") {
 			t.Error("removed: something of Alice or example.net is left, or Bob is gone")
 		}
-		if first.User([]byte("alice@example.com")) == nil || first.User([]byte("bob@example.com")) != nil {
+		if !first.User([]byte("alice@example.com")).Exists() || first.User([]byte("bob@example.com")).Exists() {
 			t.Error("an old snapshot has changed")
 		}
 		if d := time.Since(begin); d > time.Second {
@@ -229,7 +229,7 @@ func TestBadRowsLeaveTheLastGood(t *testing.T) {
 		synctest.Wait()
 		st := c.Status()
 		s := c.Snapshot()
-		if s.Domain([]byte("example.com")) == nil || s.Domain([]byte("spoiled.example.com")) != nil || s.User([]byte("alice@example.com")) == nil ||
+		if s.Domain([]byte("example.com")) == nil || s.Domain([]byte("spoiled.example.com")) != nil || !s.User([]byte("alice@example.com")).Exists() ||
 			s.User([]byte("alice@example.com")).DisplayName != "" || !has(c, "alice") || !has(c, "bob") {
 			t.Error("got other tables than the last good ones and Bob")
 		}
@@ -383,7 +383,7 @@ func TestDeltaFromAnotherProcess(t *testing.T) {
 			check(t, other.UpdateUser(t.Context(), alice))
 			until("changed", limit, func() bool { return c.Snapshot().UserByID(alice.ID).Disabled })
 			check(t, other.RemoveUser(t.Context(), alice.Key))
-			until("removed", limit, func() bool { return c.Snapshot().UserByID(alice.ID) == nil })
+			until("removed", limit, func() bool { return !c.Snapshot().UserByID(alice.ID).Exists() })
 			check(t, other.BulkUsers(t.Context(), []store.ImportUser{{User: store.User{Key: "carol@example.com", Realm: "example.com"},
 				Credentials: []store.Credential{{Username: "carol", Realm: "example.com", HA1: ha1}}}}, nil))
 			until("bulk", limit, func() bool { return has(c, "carol") })

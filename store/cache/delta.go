@@ -47,59 +47,14 @@ func apply(prev *Snapshot, d *store.Delta, settings func(map[string]string) (*co
 // with returns the table after the delta.
 func (t *users) with(d *store.Delta) (*users, []Problem) {
 	var problems []Problem
-	e := t.edit()
-	exists := make(map[int64]int, len(d.Users))
+	g := newGather(t, func(table, row string, err error) { problems = append(problems, Problem{table, row, err}) })
 	for i := range d.Users {
-		exists[d.Users[i].ID] = i
+		g.user(&d.Users[i])
 	}
-	// All that go first: a name may pass from one user to another.
-	for _, id := range d.UserIDs {
-		if i, ok := exists[id]; !ok || store.IsTemplate(d.Users[i].Key) {
-			e.remove(id)
-		} else if old := e.byID(id); old != nil && old.Key != d.Users[i].Key && d.Users[i].Check() == nil {
-			e.remove(id)
-		}
-	}
-	creds := make(map[int64][]*store.Credential, len(d.Users))
 	for i := range d.Credentials {
-		c := &d.Credentials[i]
-		creds[c.UserID] = append(creds[c.UserID], c)
+		g.credential(&d.Credentials[i])
 	}
-	text := newTexts()
-	for i := range d.Users {
-		u := &d.Users[i]
-		if store.IsTemplate(u.Key) {
-			continue
-		}
-		old := t.byID(u.ID)
-		rec := userRec{}
-		if err := u.Check(); err == nil {
-			rec.User = text.user(u)
-		} else {
-			problems = append(problems, Problem{"users", string(u.Key), err})
-			if old == nil {
-				continue
-			}
-			rec.User = old.User
-		}
-		for _, row := range creds[u.ID] {
-			c, err := text.credential(&rec.User, row)
-			if err != nil {
-				problems = append(problems, Problem{"credentials", row.Username, err})
-				good := old.credential(row)
-				if good == nil {
-					continue
-				}
-				c = *good
-			}
-			rec.creds = append(rec.creds, c)
-		}
-		if other := e.named(rec.Key); other != nil && other.ID != rec.ID {
-			e.remove(other.ID) // Its own row comes in this delta or the next: keys are unique.
-		}
-		e.put(rec)
-	}
-	return e.done(), problems
+	return g.some(d.UserIDs), problems
 }
 
 // withDelta returns the table after the delta.

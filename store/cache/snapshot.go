@@ -32,21 +32,11 @@ type Domain struct {
 // rows by id. Nil: not ours.
 func (s *Snapshot) Domain(host []byte) *Domain { return s.domains.find(host) }
 
-// User finds a user by canonical AOR, nil if there is none. The template default@domain is never found.
-func (s *Snapshot) User(aor []byte) *store.User {
-	if r := s.users.byKey(aor); r != nil {
-		return &r.User
-	}
-	return nil
-}
+// User finds a user by canonical AOR, nobody if there is none. The template default@domain is never found.
+func (s *Snapshot) User(aor []byte) User { return s.users.byKey(aor).userOrNobody() }
 
 // UserByID finds a user by id.
-func (s *Snapshot) UserByID(id int64) *store.User {
-	if r := s.users.byID(id); r != nil {
-		return &r.User
-	}
-	return nil
-}
+func (s *Snapshot) UserByID(id int64) User { return s.users.byID(id).userOrNobody() }
 
 // Users is how many users there are, without templates.
 func (s *Snapshot) Users() int { return s.users.n }
@@ -54,14 +44,14 @@ func (s *Snapshot) Users() int { return s.users.n }
 // Aliases returns the rows of an alias by priority, nil if there is none.
 func (s *Snapshot) Aliases(aor []byte) []*store.Alias { return s.aliases.find(aor) }
 
-// Credential finds the HA1 of an authentication name, nil if there is none.
-func (s *Snapshot) Credential(realm, username []byte, alg store.Algorithm) *store.Credential {
+// Credential finds what an authentication name authenticates with, and whose it is.
+func (s *Snapshot) Credential(realm, username []byte, alg store.Algorithm) Credential {
 	return s.users.credential(realm, username, alg)
 }
 
 // Owns tells whether the user may use aor as From: it is his key, or an alias that names him.
-func (s *Snapshot) Owns(u *store.User, aor []byte) bool {
-	if u == nil {
+func (s *Snapshot) Owns(u User, aor []byte) bool {
+	if !u.Exists() {
 		return false
 	}
 	if string(u.Key) == string(aor) {
@@ -73,6 +63,20 @@ func (s *Snapshot) Owns(u *store.User, aor []byte) bool {
 		}
 	}
 	return false
+}
+
+// EachUser hands every user with his credentials to into, in no order, without the times of his row.
+func (s *Snapshot) EachUser(into store.Sink) {
+	s.users.each(func(_ int, r record) {
+		u := r.row()
+		into.User(&u)
+		for rest := r.creds(); rest != ""; {
+			var c credential
+			c, rest = r.cut(rest)
+			row := c.row(u.ID)
+			into.Credential(&row)
+		}
+	})
 }
 
 // Problem is a row that could not be used.

@@ -98,21 +98,21 @@ func TestDomain(t *testing.T) {
 func TestUsersAndCredentials(t *testing.T) {
 	snap := build(t, tables(), &config.Settings{})
 	alice := snap.User([]byte("alice@example.com"))
-	if alice == nil || alice.ID != 10 || alice.DisplayName != "Alice" {
+	if alice.ID != 10 || alice.DisplayName != "Alice" {
 		t.Fatalf("got %+v, want Alice", alice)
 	}
-	if got := snap.UserByID(11); got == nil || !got.Disabled {
+	if got := snap.UserByID(11); !got.Disabled {
 		t.Errorf("got %+v, want Bob, disabled", got)
 	}
 	if snap.Users() != 2 {
 		t.Errorf("got %d users, want 2", snap.Users())
 	}
 	for _, key := range []string{"default@example.com", "Alice@example.com", "carol@example.com", ""} {
-		if u := snap.User([]byte(key)); u != nil {
+		if u := snap.User([]byte(key)); u.Exists() {
 			t.Errorf("%q: got %v, want none", key, u.Key)
 		}
 	}
-	if snap.UserByID(12) != nil || snap.UserByID(0) != nil {
+	if snap.UserByID(12).Exists() || snap.UserByID(0).Exists() {
 		t.Error("got the template or a user without id, want none")
 	}
 	creds := []struct {
@@ -131,12 +131,9 @@ func TestUsersAndCredentials(t *testing.T) {
 	}
 	for _, tt := range creds {
 		c := snap.Credential([]byte(tt.realm), []byte(tt.name), tt.alg)
-		got := ""
-		if c != nil {
-			got = c.HA1
-			if c.UserID != 10 || c.Username != tt.name || c.Realm != tt.realm {
-				t.Errorf("%s in %s: got %+v", tt.name, tt.realm, c)
-			}
+		got := string(c.AppendHA1(nil))
+		if got != "" && c.User.ID != 10 {
+			t.Errorf("%s in %s: got %+v", tt.name, tt.realm, c)
 		}
 		if got != tt.want {
 			t.Errorf("%s in %s with %s: got %q, want %q", tt.name, tt.realm, tt.alg, got, tt.want)
@@ -153,7 +150,7 @@ func TestAliasesAndOwns(t *testing.T) {
 	alice, bob := snap.UserByID(10), snap.UserByID(11)
 	tests := []struct {
 		name string
-		u    *store.User
+		u    cache.User
 		aor  string
 		want bool
 	}{
@@ -162,7 +159,7 @@ func TestAliasesAndOwns(t *testing.T) {
 		{"one of several", bob, "sales@example.com", true},
 		{"another's key", alice, "bob@example.com", false},
 		{"another's alias", bob, "100@example.com", false},
-		{"nobody", nil, "alice@example.com", false},
+		{"nobody", cache.User{}, "alice@example.com", false},
 	}
 	for _, tt := range tests {
 		if got := snap.Owns(tt.u, []byte(tt.aor)); got != tt.want {
@@ -196,7 +193,7 @@ func TestBadRowsAreNamed(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want %q in it", err, tt.want)
 			}
-			if snap == nil || snap.User([]byte("alice@example.com")) == nil || snap.Domain([]byte("example.net")) == nil && tt.name != "twice" {
+			if snap == nil || !snap.User([]byte("alice@example.com")).Exists() || snap.Domain([]byte("example.net")) == nil && tt.name != "twice" {
 				t.Error("the good rows are gone")
 			}
 		})
@@ -228,7 +225,7 @@ func TestLookupsDoNotAllocate(t *testing.T) {
 	var ok bool
 	allocs := testing.AllocsPerRun(100, func() {
 		u := snap.User(aor)
-		ok = u != nil && snap.UserByID(2) == u && snap.Credential(realm, name, store.MD5) != nil &&
+		ok = u.Exists() && snap.UserByID(2) == u && snap.Credential(realm, name, store.MD5).Exists() &&
 			snap.Domain(host) != nil && len(snap.Aliases(alias)) == 1 && snap.Owns(u, alias) &&
 			snap.Domain(far) != nil && snap.Domain(v6) != nil
 	})

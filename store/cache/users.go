@@ -2,8 +2,9 @@ package cache
 
 import (
 	"hash/maphash"
+	"slices"
+	"strings"
 
-	"sipd/sipaddr"
 	"sipd/store"
 )
 
@@ -14,7 +15,7 @@ const (
 	maxPosition  = 1<<positionBits - 1
 	// shardRows is how many users a shard is made for: copying one takes some 50 us, a million users make 1024 pointers.
 	shardRows = 1000
-	// crowdedRows is the mean above which deltas have made shards so large that a full load should cut them anew.
+	// crowdedRows is the mean above which changes have made shards so large that they should be cut anew.
 	crowdedRows = 8 * shardRows
 )
 
@@ -28,15 +29,46 @@ type users struct {
 	auth   []*index     // by realm and auth_username
 }
 
+// userShard is some of the users: their records lie in one text, behind each other.
 type userShard struct {
-	recs []userRec
+	text string
+	ends []uint32 // where each record ends: a shard of the largest records is far below 4 GB
+	open []record // instead of both while the shard is being changed
 	keys index
 }
 
-// userRec is a user and what he authenticates with.
-type userRec struct {
-	store.User
-	creds []store.Credential
+func (s *userShard) len() int {
+	if s.open != nil {
+		return len(s.open)
+	}
+	return len(s.ends)
+}
+
+func (s *userShard) at(i int) record {
+	if s.open != nil {
+		return s.open[i]
+	}
+	from := uint32(0)
+	if i > 0 {
+		from = s.ends[i-1]
+	}
+	return record(s.text[from:s.ends[i]])
+}
+
+// pack moves the records of an open shard into one text.
+func (s *userShard) pack() {
+	n := 0
+	for _, r := range s.open {
+		n += len(r)
+	}
+	var text strings.Builder
+	text.Grow(n)
+	s.ends = make([]uint32, len(s.open))
+	for i, r := range s.open {
+		text.WriteString(string(r))
+		s.ends[i] = uint32(text.Len())
+	}
+	s.text, s.open = text.String(), nil
 }
 
 func newUsers(rows int) *users {
@@ -47,6 +79,9 @@ func newUsers(rows int) *users {
 	t.shards = make([]*userShard, 1<<t.bits)
 	t.ids = make([]*index, 1<<t.bits)
 	t.auth = make([]*index, 1<<t.bits)
+	for i := range t.shards {
+		t.shards[i], t.ids[i], t.auth[i] = &userShard{}, &index{}, &index{}
+	}
 	return t
 }
 
@@ -62,31 +97,26 @@ func hashID(id int64) uint64 {
 
 func mixAuth(realm, username uint64) uint64 { return realm*0x9e3779b97f4a7c15 + username }
 
-func (t *users) at(location int) *userRec {
-	return &t.shards[location>>positionBits].recs[location&maxPosition]
+func (t *users) keyHash(key string) uint64 { return maphash.String(t.seed, key) }
+
+func (t *users) authHash(realm, username string) uint64 {
+	return mixAuth(maphash.String(t.seed, realm), maphash.String(t.seed, username))
 }
 
-func (t *users) byKey(key []byte) *userRec {
+func (t *users) at(location int) record {
+	return t.shards[location>>positionBits].at(location & maxPosition)
+}
+
+// byKey finds a record, "" if there is none.
+func (t *users) byKey(key []byte) record {
 	shard, part := t.split(maphash.Bytes(t.seed, key))
 	s := t.shards[shard]
 	for i, at := s.keys.first(part); at >= 0; i, at = s.keys.next(part, i) {
-		if r := &s.recs[at]; string(r.Key) == string(key) {
+		if r := s.at(at); r.key() == string(key) {
 			return r
 		}
 	}
-	return nil
-}
-
-// named is byKey of a text.
-func (t *users) named(key sipaddr.AOR) *userRec {
-	shard, part := t.split(t.keyHash(key))
-	s := t.shards[shard]
-	for i, at := s.keys.first(part); at >= 0; i, at = s.keys.next(part, i) {
-		if r := &s.recs[at]; r.Key == key {
-			return r
-		}
-	}
-	return nil
+	return ""
 }
 
 // locate finds a user's location by id, -1 if there is none.
@@ -94,125 +124,143 @@ func (t *users) locate(id int64) int {
 	shard, part := t.split(hashID(id))
 	x := t.ids[shard]
 	for i, at := x.first(part); at >= 0; i, at = x.next(part, i) {
-		if t.at(at).ID == id {
+		if t.at(at).id() == id {
 			return at
 		}
 	}
 	return -1
 }
 
-func (t *users) byID(id int64) *userRec {
+// byID finds a record, "" if there is none.
+func (t *users) byID(id int64) record {
 	if at := t.locate(id); at >= 0 {
 		return t.at(at)
 	}
-	return nil
+	return ""
 }
 
-func (t *users) credential(realm, username []byte, alg store.Algorithm) *store.Credential {
+func (t *users) credential(realm, username []byte, alg store.Algorithm) Credential {
 	shard, part := t.split(mixAuth(maphash.Bytes(t.seed, realm), maphash.Bytes(t.seed, username)))
 	x := t.auth[shard]
 	for i, at := x.first(part); at >= 0; i, at = x.next(part, i) {
 		r := t.at(at)
-		for j := range r.creds {
-			if c := &r.creds[j]; c.Algorithm == alg && c.Username == string(username) && c.Realm == string(realm) {
-				return c
+		for rest := r.creds(); rest != ""; {
+			var c credential
+			if c, rest = r.cut(rest); c.algorithm == alg && c.username == string(username) && c.realm == string(realm) {
+				return Credential{r.user(), c.ha1}
 			}
 		}
 	}
-	return nil
+	return Credential{}
 }
 
-// keyHash, authHash are the hashes of what makes a location findable.
-func (t *users) keyHash(key sipaddr.AOR) uint64 { return maphash.String(t.seed, string(key)) }
-
-func (t *users) authHash(c *store.Credential) uint64 {
-	return mixAuth(maphash.String(t.seed, c.Realm), maphash.String(t.seed, c.Username))
-}
-
-// firstOfName tells whether creds[i] is the first of its name and realm: one entry of the index serves all algorithms.
-func firstOfName(creds []store.Credential, i int) bool {
-	for j := range i {
-		if creds[j].Username == creds[i].Username && creds[j].Realm == creds[i].Realm {
-			return false
+// each calls do for every location and record.
+func (t *users) each(do func(at int, r record)) {
+	for i, s := range t.shards {
+		for j := range s.len() {
+			do(i<<positionBits|j, s.at(j))
 		}
 	}
-	return true
 }
 
-// crowded tells whether the table should be cut into shards anew.
-func (t *users) crowded() bool {
-	return len(t.shards) < maxShards && t.n > crowdedRows*len(t.shards)
+// crowded tells whether n rows are too many for the shards there are.
+func (t *users) crowded(n int) bool {
+	return len(t.shards) < maxShards && n > crowdedRows*len(t.shards)
 }
 
-// credential finds the row of the same name, realm and algorithm, nil if there is none or no user.
-func (r *userRec) credential(like *store.Credential) *store.Credential {
-	if r == nil {
-		return nil
+// cutAnew returns the same rows in as many shards as n rows need.
+func (t *users) cutAnew(n int) *users {
+	c := newUsers(n)
+	c.build(t.n, func(yield func(head, creds record)) {
+		t.each(func(_ int, r record) { yield(r, "") })
+	})
+	return c
+}
+
+// build fills an empty table with about n records, of which each yields the two parts; it is called twice. Of two
+// with one key the first counts.
+func (t *users) build(n int, each func(yield func(head, creds record))) {
+	sizes, rows := make([]int, len(t.shards)), make([]int, len(t.shards))
+	each(func(head, creds record) {
+		shard, _ := t.split(t.keyHash(head.key()))
+		sizes[shard] += len(head) + len(creds)
+		rows[shard]++
+	})
+	texts := make([]strings.Builder, len(t.shards))
+	for i, s := range t.shards {
+		texts[i].Grow(sizes[i])
+		s.ends = make([]uint32, 0, rows[i])
+		s.keys, *t.ids[i], *t.auth[i] = newIndex(rows[i]), newIndex(n>>t.bits), newIndex(n>>t.bits)
 	}
-	for i := range r.creds {
-		if c := &r.creds[i]; c.Username == like.Username && c.Realm == like.Realm && c.Algorithm == like.Algorithm {
-			return c
+	each(func(head, creds record) {
+		shard, part := t.split(t.keyHash(head.key()))
+		s, text := t.shards[shard], &texts[shard]
+		for i, at := s.keys.first(part); at >= 0; i, at = s.keys.next(part, i) {
+			if s.at(at).key() == head.key() {
+				return
+			}
 		}
-	}
-	return nil
+		from, pos := text.Len(), len(s.ends)
+		text.WriteString(string(head))
+		text.WriteString(string(creds))
+		s.text = text.String() // The same bytes: it never grows beyond what was asked for.
+		s.ends = append(s.ends, uint32(len(s.text)))
+		s.keys.add(part, pos)
+		t.link(record(s.text[from:]), shard<<positionBits|pos, func(list []*index, i int) *index { return list[i] })
+		t.n++
+	})
+}
+
+// link files everything a location is found by but its key, in indexes that own lets change.
+func (t *users) link(r record, at int, own func(list []*index, i int) *index) {
+	shard, part := t.split(hashID(r.id()))
+	own(t.ids, shard).add(part, at)
+	r.names(func(realm, username string) {
+		shard, part := t.split(t.authHash(realm, username))
+		own(t.auth, shard).add(part, at)
+	})
 }
 
 // usersEdit is a copy of a table that is being changed: it owns the shards and indexes it has copied.
 type usersEdit struct {
 	users
-	ownShard, ownIDs, ownAuth map[int]bool
+	owned map[*index]bool
 }
 
 func (t *users) edit() *usersEdit {
-	e := &usersEdit{users: *t, ownShard: map[int]bool{}, ownIDs: map[int]bool{}, ownAuth: map[int]bool{}}
-	e.shards = append([]*userShard(nil), t.shards...)
-	e.ids = append([]*index(nil), t.ids...)
-	e.auth = append([]*index(nil), t.auth...)
+	e := &usersEdit{users: *t, owned: map[*index]bool{}}
+	e.shards, e.ids, e.auth = slices.Clone(t.shards), slices.Clone(t.ids), slices.Clone(t.auth)
 	return e
 }
 
 // shard returns a shard that may be changed.
 func (e *usersEdit) shard(i int) *userShard {
-	if !e.ownShard[i] {
-		old := e.shards[i]
-		recs := make([]userRec, len(old.recs), len(old.recs)+1)
-		copy(recs, old.recs)
-		e.shards[i] = &userShard{recs: recs, keys: old.keys.clone()}
-		e.ownShard[i] = true
+	if s := e.shards[i]; s.open == nil {
+		open := make([]record, s.len(), s.len()+1)
+		for j := range open {
+			open[j] = s.at(j)
+		}
+		e.shards[i] = &userShard{open: open, keys: s.keys.clone()}
 	}
 	return e.shards[i]
 }
 
-func own(list []*index, owned map[int]bool, i int) *index {
-	if !owned[i] {
+func (e *usersEdit) own(list []*index, i int) *index {
+	if !e.owned[list[i]] {
 		c := list[i].clone()
 		list[i] = &c
-		owned[i] = true
+		e.owned[&c] = true
 	}
 	return list[i]
 }
 
-// link files everything a location is found by but its key.
-func (e *usersEdit) link(r *userRec, at int) {
-	shard, part := e.split(hashID(r.ID))
-	own(e.ids, e.ownIDs, shard).add(part, at)
-	for i := range r.creds {
-		if firstOfName(r.creds, i) {
-			shard, part := e.split(e.authHash(&r.creds[i]))
-			own(e.auth, e.ownAuth, shard).add(part, at)
-		}
-	}
-}
-
-func (e *usersEdit) unlink(r *userRec, at int) {
-	shard, part := e.split(hashID(r.ID))
-	own(e.ids, e.ownIDs, shard).remove(part, at)
-	for i := range r.creds {
-		if firstOfName(r.creds, i) {
-			shard, part := e.split(e.authHash(&r.creds[i]))
-			own(e.auth, e.ownAuth, shard).remove(part, at)
-		}
-	}
+func (e *usersEdit) unlink(r record, at int) {
+	shard, part := e.split(hashID(r.id()))
+	e.own(e.ids, shard).remove(part, at)
+	r.names(func(realm, username string) {
+		shard, part := e.split(e.authHash(realm, username))
+		e.own(e.auth, shard).remove(part, at)
+	})
 }
 
 // remove takes a user out; the last of his shard takes his place.
@@ -223,44 +271,53 @@ func (e *usersEdit) remove(id int64) {
 	}
 	i, pos := at>>positionBits, at&maxPosition
 	s := e.shard(i)
-	e.unlink(&s.recs[pos], at)
-	_, part := e.split(e.keyHash(s.recs[pos].Key))
+	e.unlink(s.open[pos], at)
+	_, part := e.split(e.keyHash(s.open[pos].key()))
 	s.keys.remove(part, pos)
-	last := len(s.recs) - 1
+	last := len(s.open) - 1
 	if pos != last {
-		moved := &s.recs[last]
+		moved := s.open[last]
 		e.unlink(moved, i<<positionBits|last)
-		_, part := e.split(e.keyHash(moved.Key))
+		_, part := e.split(e.keyHash(moved.key()))
 		s.keys.remove(part, last)
-		s.recs[pos] = *moved
+		s.open[pos] = moved
 		s.keys.add(part, pos)
-		e.link(&s.recs[pos], at)
+		e.link(moved, at, e.own)
 	}
-	s.recs[last] = userRec{}
-	s.recs = s.recs[:last]
+	s.open = s.open[:last]
 	e.n--
 }
 
-// put adds a user or replaces the one with his id.
-func (e *usersEdit) put(r userRec) {
-	shard, part := e.split(e.keyHash(r.Key))
-	if at := e.locate(r.ID); at >= 0 {
-		if old := e.at(at); old.Key == r.Key {
-			s := e.shard(at >> positionBits)
-			rec := &s.recs[at&maxPosition]
-			e.unlink(rec, at)
-			*rec = r
-			e.link(rec, at)
+// put adds a user or replaces the one with his id. Another one with his key goes: keys are unique, so its own row comes in
+// this delta or the next, or it stood in for one that cannot be used.
+func (e *usersEdit) put(r record) {
+	if other := e.byKey([]byte(r.key())); other != "" && other.id() != r.id() {
+		e.remove(other.id())
+	}
+	if at := e.locate(r.id()); at >= 0 {
+		if old := e.at(at); old.key() == r.key() {
+			e.unlink(old, at)
+			e.shard(at >> positionBits).open[at&maxPosition] = r
+			e.link(r, at, e.own)
 			return
 		}
-		e.remove(r.ID)
+		e.remove(r.id())
 	}
+	shard, part := e.split(e.keyHash(r.key()))
 	s := e.shard(shard)
-	pos := len(s.recs)
-	s.recs = append(s.recs, r)
+	pos := len(s.open)
+	s.open = append(s.open, r)
 	s.keys.add(part, pos)
-	e.link(&s.recs[pos], shard<<positionBits|pos)
+	e.link(r, shard<<positionBits|pos, e.own)
 	e.n++
 }
 
-func (e *usersEdit) done() *users { return &e.users }
+// done packs what was changed.
+func (e *usersEdit) done() *users {
+	for _, s := range e.shards {
+		if s.open != nil {
+			s.pack()
+		}
+	}
+	return &e.users
+}

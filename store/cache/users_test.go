@@ -12,6 +12,12 @@ import (
 	"sipd/store"
 )
 
+// userRec is a user and what he authenticates with.
+type userRec struct {
+	store.User
+	creds []store.Credential
+}
+
 // model is what the table of users should hold.
 type model map[int64]userRec
 
@@ -23,12 +29,12 @@ func (m model) check(t *testing.T, what string, s *Snapshot) {
 	creds := 0
 	for id, want := range m {
 		u := s.UserByID(id)
-		if u == nil || u.Key != want.Key || s.User([]byte(want.Key)) != u {
-			t.Fatalf("%s: user %d: got %v, want %s", what, id, u, want.Key)
+		if u.Key != want.Key || s.User([]byte(want.Key)) != u || s.users.byID(id).row() != want.User {
+			t.Fatalf("%s: user %d: got %v, want %v", what, id, u, want.User)
 		}
 		for _, w := range want.creds {
 			creds++
-			if c := s.Credential([]byte(w.Realm), []byte(w.Username), w.Algorithm); c == nil || *c != w {
+			if c := s.Credential([]byte(w.Realm), []byte(w.Username), w.Algorithm); c.User != u || string(c.AppendHA1(nil)) != w.HA1 {
 				t.Fatalf("%s: credential of %s: got %v, want %v", what, want.Key, c, w)
 			}
 		}
@@ -130,7 +136,7 @@ func TestKeysSwap(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if u := s.User([]byte("a@example.com")); u == nil || u.ID != 1 || s.UserByID(2) != nil {
+	if u := s.User([]byte("a@example.com")); u.ID != 1 || s.UserByID(2) != (User{}) {
 		t.Errorf("got %v and %v, want the first user alone with the key", u, s.UserByID(2))
 	}
 }

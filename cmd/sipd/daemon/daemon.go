@@ -157,10 +157,7 @@ func (d *daemon) prepare(ctx context.Context) (err error) {
 
 // owner returns the user whose key aor is, 0 for none.
 func (d *daemon) owner(aor sipaddr.AOR) int64 {
-	if u := d.cache.Snapshot().User([]byte(aor)); u != nil {
-		return u.ID
-	}
-	return 0
+	return d.cache.Snapshot().User([]byte(aor)).ID
 }
 
 // asConfig marks the errors that an operator mends in the settings.
