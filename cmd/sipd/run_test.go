@@ -124,7 +124,7 @@ func TestRun(t *testing.T) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
 	}}}
 	defer client.CloseIdleConnections()
-	for path, want := range map[string]int{"/healthz": 200, "/readyz": 200, "/": 404, "/metrics": 404} {
+	for path, want := range map[string]int{"/healthz": 200, "/readyz": 200, "/status": 200, "/": 404, "/metrics": 404} {
 		resp, err := client.Get("http://sipd" + path)
 		if err != nil {
 			t.Fatal(err)
@@ -133,6 +133,12 @@ func TestRun(t *testing.T) {
 		resp.Body.Close()
 		if err != nil || resp.StatusCode != want {
 			t.Errorf("%s: got %d, %v, want %d", path, resp.StatusCode, err, want)
+		}
+		if path == "/status" {
+			var state struct{ Goroutines, Panics, Descriptors *int }
+			if err := json.Unmarshal(body, &state); err != nil || state.Goroutines == nil || *state.Goroutines < 5 || state.Panics == nil || *state.Panics != 0 || state.Descriptors == nil {
+				t.Errorf("/status: got %q, %v, want the numbers of goroutines, descriptors and panics", body, err)
+			}
 		}
 		if path == "/readyz" {
 			var state struct {

@@ -1,9 +1,11 @@
 package daemon
 
 import (
+	"os"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"time"
 )
 
 // A call leaves a few kilobytes of garbage beside tables that hardly change, and its transactions live for half a minute
@@ -15,11 +17,40 @@ const (
 	gcAtMost  = 512 << 20 // nor more than this, unless what lives is more
 )
 
+const (
+	liveMetric     = "/gc/heap/live:bytes"
+	cycleMetric    = "/gc/cycles/total:gc-cycles"
+	totalMetric    = "/memory/classes/total:bytes"
+	releasedMetric = "/memory/classes/heap/released:bytes"
+)
+
 // gcPercent is the pace for live bytes, as debug.SetGCPercent takes it.
 func gcPercent(live uint64) int {
 	live = max(live, 1<<20)
 	garbage := max(live, min(gcAtMost, max(gcAtLeast, gcTimes*live)))
 	return int(garbage * 100 / live)
+}
+
+// What a control group may use is for the whole process: the part that Go does not see is the program itself, SQLite's pages, and the
+// kernel's socket buffers.
+const (
+	limitShare = 80       // percent of the control group's limit that Go may use
+	limitLeast = 32 << 20 // a smaller limit would be collecting all the time; the group's own stands behind it
+)
+
+// limitMemory makes the collector respect the limit of the control group that the process is in, unless GOMEMLIMIT is set. It returns
+// the limit for Go, 0 for none.
+func limitMemory() int64 {
+	if os.Getenv("GOMEMLIMIT") != "" {
+		return 0
+	}
+	group := groupLimit(os.DirFS("/"))
+	if group == 0 {
+		return 0
+	}
+	limit := max(limitLeast, group/100*limitShare)
+	debug.SetMemoryLimit(limit)
+	return limit
 }
 
 // tuneGC collects what loading left, and sets the first pace.
@@ -35,10 +66,52 @@ type collection struct{ cycle uint64 }
 // pace sets the collector's pace when there was a collection since. GOMEMLIMIT stays in force: near it the runtime collects more often
 // whatever the pace.
 func (c *collection) pace() {
-	read := []metrics.Sample{{Name: "/gc/cycles/total:gc-cycles"}, {Name: "/gc/heap/live:bytes"}}
+	read := []metrics.Sample{{Name: cycleMetric}, {Name: liveMetric}}
 	metrics.Read(read)
 	if cycle := read[0].Value.Uint64(); cycle != c.cycle {
 		c.cycle = cycle
 		debug.SetGCPercent(gcPercent(read[1].Value.Uint64()))
 	}
 }
+
+// A server that has little to do collects at leisure and gives back what a burst has left: at this pace Go would keep it.
+const (
+	idlePeriod = time.Minute
+	idleCores  = 0.05     // less than this over a period is little to do
+	idleSpare  = 32 << 20 // bytes beyond what lives that are worth a collection
+)
+
+// idler notices periods with little to do.
+type idler struct {
+	since time.Time
+	used  time.Duration // processor time until then
+}
+
+// idle tells, at the end of each period, whether there was little to do in it.
+func (i *idler) idle(now time.Time, cpu time.Duration) bool {
+	if i.since.IsZero() {
+		i.since, i.used = now, cpu
+		return false
+	}
+	wall := now.Sub(i.since)
+	if wall < idlePeriod {
+		return false
+	}
+	little := float64(cpu-i.used) < idleCores*float64(wall)
+	i.since, i.used = now, cpu
+	return little
+}
+
+// giveBack returns memory to the system when there is something to return; trim lets go of what is kept for reuse.
+func giveBack(trim func()) {
+	read := []metrics.Sample{{Name: totalMetric}, {Name: releasedMetric}, {Name: liveMetric}}
+	metrics.Read(read)
+	if spare(read[0].Value.Uint64()-read[1].Value.Uint64(), read[2].Value.Uint64()) {
+		trim()
+		debug.FreeOSMemory()
+	}
+}
+
+// spare tells whether held bytes are much more than live ones need. A quarter of them is the collector's own and the gaps between
+// objects.
+func spare(held, live uint64) bool { return held > live+live/4+idleSpare }

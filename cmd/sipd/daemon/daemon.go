@@ -98,6 +98,9 @@ const (
 // prepare opens everything and starts nothing.
 func (d *daemon) prepare(ctx context.Context) (err error) {
 	begin := time.Now()
+	if limit := limitMemory(); limit > 0 {
+		d.log.InfoContext(ctx, "memory is limited as the control group is", "go_bytes", limit)
+	}
 	if d.store, err = sqlstore.Open(ctx, d.cfg.Database); err != nil {
 		return err
 	}
@@ -220,7 +223,7 @@ func (d *daemon) listen(ctx context.Context) error {
 	if network == "unix" && !strings.HasPrefix(addr, "/") && d.cfg.Root != "" {
 		addr = d.cfg.Root + "/" + addr
 	}
-	d.health, err = listenHealth(network, addr, d.readiness, d.log)
+	d.health, err = listenHealth(network, addr, d.readiness, d.status, d.log)
 	return err
 }
 
@@ -249,7 +252,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	g.start(ctx, "cache", d.cache.Run)
 	g.start(ctx, "signals", d.signals)
 	g.start(ctx, "lock", d.keepLock)
-	g.start(ctx, "load", followLoad)
+	g.start(ctx, "load", func(ctx context.Context) error { return followLoad(ctx, d.server.Trim) })
 	if d.health != nil {
 		g.start(ctx, "admin listener", d.health.run)
 	}

@@ -14,10 +14,11 @@ import (
 	"time"
 )
 
-// health answers /healthz and /readyz.
+// health answers /healthz, /readyz and /status.
 type health struct {
 	listener net.Listener
 	ready    func() readiness
+	status   func() status
 	log      *slog.Logger
 }
 
@@ -31,7 +32,7 @@ type readiness struct {
 const socketMode = 0o600
 
 // listenHealth opens the socket. A unix socket that a killed server left behind is replaced.
-func listenHealth(network, addr string, ready func() readiness, log *slog.Logger) (*health, error) {
+func listenHealth(network, addr string, ready func() readiness, status func() status, log *slog.Logger) (*health, error) {
 	l, err := net.Listen(network, addr)
 	if errors.Is(err, syscall.EADDRINUSE) && network == "unix" && abandoned(addr) {
 		if err := os.Remove(addr); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -47,7 +48,7 @@ func listenHealth(network, addr string, ready func() readiness, log *slog.Logger
 			return nil, errors.Join(err, l.Close())
 		}
 	}
-	return &health{listener: l, ready: ready, log: log}, nil
+	return &health{listener: l, ready: ready, status: status, log: log}, nil
 }
 
 // abandoned tells whether path is a socket that nobody answers.
@@ -87,6 +88,10 @@ func (h *health) run(ctx context.Context) error {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
 		json.NewEncoder(w).Encode(r)
+	})
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		json.NewEncoder(w).Encode(h.status())
 	})
 	srv := &http.Server{
 		Handler: mux, ErrorLog: slog.NewLogLogger(h.log.Handler(), slog.LevelDebug),

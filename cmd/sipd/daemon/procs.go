@@ -17,9 +17,9 @@ const (
 	procsCalm   = time.Second // after this long
 )
 
-// followLoad adjusts GOMAXPROCS and the collector's pace until ctx ends. What the operator set in the environment
-// (GOMAXPROCS, GOGC) is left alone.
-func followLoad(ctx context.Context) error {
+// followLoad adjusts GOMAXPROCS and the collector's pace until ctx ends, and gives memory back in quiet times; trim lets go of what is
+// kept for reuse. What the operator set in the environment (GOMAXPROCS, GOGC) is left alone.
+func followLoad(ctx context.Context, trim func()) error {
 	all := runtime.GOMAXPROCS(0)
 	threads := os.Getenv("GOMAXPROCS") == "" && all > 1
 	if threads {
@@ -28,6 +28,7 @@ func followLoad(ctx context.Context) error {
 	collector := os.Getenv("GOGC") == ""
 	g := governor{all: all, procs: all}
 	var c collection
+	var i idler
 	tick := time.NewTicker(procsSample)
 	defer tick.Stop()
 	last, used := time.Now(), cpuTime()
@@ -43,6 +44,9 @@ func followLoad(ctx context.Context) error {
 		}
 		if collector {
 			c.pace()
+			if i.idle(now, cpu) {
+				giveBack(trim)
+			}
 		}
 		last, used = now, cpu
 	}

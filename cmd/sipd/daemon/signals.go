@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"log/slog"
-	"runtime"
 	"syscall"
 	"time"
 
@@ -38,24 +37,8 @@ func (d *daemon) reload(ctx context.Context) {
 
 // dump writes what an operator wants to know of a server that behaves oddly.
 func (d *daemon) dump(ctx context.Context) {
-	var mem runtime.MemStats
-	runtime.ReadMemStats(&mem)
-	c, s := d.cache.Status(), d.server.Status()
-	attrs := []slog.Attr{
-		slog.Int("users", c.Users), slog.Int("domains", c.Domains), slog.Int("aliases", c.Aliases),
-		slog.Time("tables_current", c.Current), slog.Bool("watching", c.Watching), slog.Any("tables_err", c.Err),
-		slog.Int("problem_rows", len(c.Problems)),
-		slog.Int("server_transactions", s.ServerTransactions), slog.Int("client_transactions", s.ClientTransactions),
-		slog.Int("open_requests", s.OpenRequests), slog.Int64("panics", s.Panics), slog.Int64("dropped_messages", s.Dropped),
-		slog.Int("connections", d.sockets.Conns()), slog.Uint64("dropped_datagrams", d.sockets.Dropped()),
-		slog.Int("goroutines", runtime.NumGoroutine()), slog.Uint64("heap_bytes", mem.HeapAlloc), slog.Uint64("collections", uint64(mem.NumGC)),
-	}
-	if d.requests != nil {
-		waiting, written, dropped := d.requests.Counts()
-		attrs = append(attrs, slog.Int("log_waiting", waiting), slog.Uint64("log_written", written), slog.Uint64("log_dropped", dropped))
-	}
-	d.log.LogAttrs(ctx, slog.LevelInfo, "state", attrs...)
-	for _, p := range c.Problems {
+	d.log.LogAttrs(ctx, slog.LevelInfo, "state", d.status().attrs()...)
+	for _, p := range d.cache.Status().Problems {
 		d.log.WarnContext(ctx, "row cannot be used, the last good one stays in force", "err", &p)
 	}
 }

@@ -1,0 +1,90 @@
+package daemon
+
+import (
+	"log/slog"
+	"os"
+	"reflect"
+	"runtime/metrics"
+	"strings"
+	"time"
+)
+
+// status is the state of the server in numbers: the page /status, and what USR2 writes to the log.
+type status struct {
+	Users       int       `json:"users"`
+	Domains     int       `json:"domains"`
+	Aliases     int       `json:"aliases"`
+	Tables      time.Time `json:"tables_current"`
+	Watching    bool      `json:"watching"` // the database tells of its changes
+	TablesErr   string    `json:"tables_err,omitempty"`
+	ProblemRows int       `json:"problem_rows"`
+
+	ServerTransactions int   `json:"server_transactions"`
+	ClientTransactions int   `json:"client_transactions"`
+	OpenRequests       int   `json:"open_requests"` // without a final response
+	ResponseContexts   int   `json:"response_contexts"`
+	AnsweredContexts   int   `json:"answered_contexts"` // what is left of contexts after a 2xx
+	DroppedMessages    int64 `json:"dropped_messages"`  // malformed or stray
+
+	Connections      int    `json:"connections"`
+	DroppedDatagrams uint64 `json:"dropped_datagrams"`
+	LogWaiting       int    `json:"log_waiting"` // rows of the request log
+	LogWritten       uint64 `json:"log_written"`
+	LogDropped       uint64 `json:"log_dropped"`
+
+	Panics      int64  `json:"panics"` // caught; anything but 0 is a fault of ours
+	Goroutines  uint64 `json:"goroutines"`
+	Descriptors int    `json:"descriptors"` // -1: not known here
+	LiveBytes   uint64 `json:"live_bytes"`  // what the last collection found in use
+	HeapBytes   uint64 `json:"heap_bytes"`  // that, and the garbage since
+	MemoryBytes uint64 `json:"memory_bytes"`
+	Collections uint64 `json:"collections"`
+}
+
+// status reads the numbers. It stops nothing.
+func (d *daemon) status() status {
+	c, s := d.cache.Status(), d.server.Status()
+	st := status{
+		Users: c.Users, Domains: c.Domains, Aliases: c.Aliases, Tables: c.Current, Watching: c.Watching, ProblemRows: len(c.Problems),
+		ServerTransactions: s.ServerTransactions, ClientTransactions: s.ClientTransactions, OpenRequests: s.OpenRequests,
+		ResponseContexts: s.Contexts, AnsweredContexts: s.Afterlives, DroppedMessages: s.Dropped,
+		Connections: d.sockets.Conns(), DroppedDatagrams: d.sockets.Dropped(),
+		Panics: s.Panics + int64(d.sockets.Panics()), Descriptors: descriptors(),
+	}
+	if c.Err != nil {
+		st.TablesErr = c.Err.Error()
+	}
+	if d.requests != nil {
+		st.LogWaiting, st.LogWritten, st.LogDropped = d.requests.Counts()
+	}
+	read := []metrics.Sample{{Name: "/sched/goroutines:goroutines"}, {Name: liveMetric}, {Name: "/memory/classes/heap/objects:bytes"},
+		{Name: totalMetric}, {Name: releasedMetric}, {Name: cycleMetric}}
+	metrics.Read(read)
+	st.Goroutines, st.LiveBytes, st.HeapBytes = read[0].Value.Uint64(), read[1].Value.Uint64(), read[2].Value.Uint64()
+	st.MemoryBytes, st.Collections = read[3].Value.Uint64()-read[4].Value.Uint64(), read[5].Value.Uint64()
+	return st
+}
+
+// attrs are the numbers for the log, under the same names.
+func (s status) attrs() (list []slog.Attr) {
+	v := reflect.ValueOf(s)
+	for i := range v.NumField() {
+		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
+		list = append(list, slog.Any(name, v.Field(i).Interface()))
+	}
+	return list
+}
+
+// descriptors counts the open files of this process; the one to count them with is not among them.
+func descriptors() int {
+	dir, err := os.Open("/proc/self/fd")
+	if err != nil {
+		return -1
+	}
+	defer dir.Close()
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return -1
+	}
+	return len(names) - 1
+}
