@@ -35,15 +35,15 @@ func (s *Server) Receive(out *transport.Out, from transport.Flow, raw []byte) {
 	}
 }
 
-// recovered is the net around one message: a panic costs this request only, answers 500 and is counted. The shard has been
-// left when it runs; it must be deferred directly.
+// recovered is the net around one message: a panic costs this request only, answers 500 unless a final response has gone out,
+// and is counted. The shard has been left when it runs; it must be deferred directly.
 func (s *Server) recovered(x *scratch) {
 	fault := recover()
 	if fault == nil {
 		return
 	}
 	s.panicked("message", fault, "call_id", string(x.msg.CallID()), "src", x.from.Remote)
-	if x.msg.IsRequest() && x.msg.Method() != message.ACK {
+	if x.msg.IsRequest() && x.msg.Method() != message.ACK && !s.transactions.Answered(&x.msg) {
 		s.stateless(x, 500, nil)
 	}
 }

@@ -12,14 +12,10 @@ const timerC = 3*time.Minute + time.Second
 // resetTimerC restarts it at every provisional response but 100 (16.7 step 2).
 func (b *branch) resetTimerC(s *transaction.Shard) { s.Arm(&b.timerC, timerC) }
 
-// timerCFired does 16.8: a branch that rang is cancelled, one that never answered counts as 408.
+// timerCFired does 16.8: a branch that had a provisional response MUST be cancelled; the 487 it brings counts as 408, or that it
+// brings none. One that had none counts as 408 too: Timer B sees to that long before (17.1.1.2).
 func (b *branch) timerCFired(s *transaction.Shard) {
-	if b.final || b.client == nil {
-		return
-	}
-	if b.client.Provisional() {
+	if b.client != nil {
 		b.giveUp(s)
-		return
 	}
-	b.ended(s, 408, nil)
 }

@@ -142,6 +142,19 @@ func (s *Shard) find(m *message.Message) *Server {
 	return tx
 }
 
+// Answered tells whether a transaction has sent a final response to m, a request. It may be asked whatever has gone wrong with m,
+// outside Enter and Leave, and calls nobody.
+func (t *Table) Answered(m *message.Message) bool {
+	if m.Top() == nil || !m.IsRequest() {
+		return false
+	}
+	s := t.Shard(m.CallID())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	tx := s.find(m)
+	return tx != nil && tx.status >= 200
+}
+
 // lookUp finds the transaction with the key in s.key; ack is the ACK that is looked up, if it is one.
 func (s *Shard) lookUp(hash uint64, method message.Method, ack *message.Message) *Server {
 	for tx := *s.match.head(hash); tx != nil; tx = tx.links[byKey].next {

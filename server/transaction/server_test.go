@@ -399,3 +399,29 @@ func TestEachServer(t *testing.T) {
 		r.want("0s -> cancelled", "0s 200", "0s 503")
 	})
 }
+
+func TestAnswered(t *testing.T) {
+	virtual(t, Config{}, func(r *rig) {
+		tx := r.startServer(request("INVITE", "z9hG4bKabc"), udpPeer, nil)
+		for _, tt := range []struct {
+			name   string
+			before func()
+			text   string
+			want   bool
+		}{
+			{"nothing yet", func() {}, request("INVITE", "z9hG4bKabc"), false},
+			{"ringing", func() { r.reply(tx, 180) }, request("INVITE", "z9hG4bKabc"), false},
+			{"refused", func() { r.reply(tx, 486) }, request("INVITE", "z9hG4bKabc"), true},
+			{"its CANCEL", func() {}, request("CANCEL", "z9hG4bKabc"), false},
+			{"another request", func() {}, request("INVITE", "z9hG4bKabd"), false},
+			{"a response", func() {}, strings.ReplaceAll(string(reply(tx, 486)), "\r\n", "\n"), false},
+		} {
+			tt.before()
+			if got := r.table.Answered(parse(t, udpPeer, tt.text)); got != tt.want {
+				t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
+			}
+		}
+		r.receive(request("ACK", "z9hG4bKabc"), udpPeer, true)
+		r.want("0s 180", "0s 486")
+	})
+}
