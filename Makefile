@@ -3,6 +3,7 @@
 # make test       everything a change must pass (PKGS=./config/... for a part); make test-deps installs what the
 #                 tests can use (Debian, root)
 # make check      format, vet, staticcheck, import table, module files
+# make flows      every call flow with its clauses; make mutate breaks the server a hundred ways and sees flows fail
 # make fuzz       every fuzz target for FUZZTIME
 
 SHELL := /bin/bash
@@ -17,7 +18,7 @@ FUZZTIME ?= 10s
 PKGS ?= ./...
 DATA ?= ./data
 
-.PHONY: all build run check test test-deps fuzz e2e clean
+.PHONY: all build run check test test-deps flows mutate fuzz e2e clean
 
 all: build
 
@@ -55,6 +56,14 @@ test-deps:
 	@[ "$$(id -u)" = 0 ] && [ -f /etc/debian_version ] || { echo "test-deps: run it as root on Debian; elsewhere install: gcc postgresql baresip linphonec sox iproute2" >&2; exit 1; }
 	$(APT) update
 	$(APT) install --no-install-recommends gcc libc6-dev git iproute2 postgresql baresip-core linphone-cli sox
+
+# Every call flow with the clauses that it shows (docs/flows.md).
+flows:
+	@cd server && go test -count=1 -run '^TestFlows$$' -flows
+
+# A hundred ways to break the server, each of which some flow must notice (internal/mutate).
+mutate:
+	go run ./internal/mutate
 
 fuzz:
 	.ci/fuzz $(FUZZTIME)

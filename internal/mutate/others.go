@@ -1,0 +1,25 @@
+package main
+
+// otherMutations are of the decisions and of what the server does with them, file by file.
+var otherMutations = []mutation{
+	{"server/target/target.go", "if has && !own && t.Domain(maddr) == nil {", "if has && own && t.Domain(maddr) == nil {", "a maddr somewhere else is ours, one of ours is not"},
+	{"server/target/caller.go", "u.AuthPolicy == store.Never && !u.Disabled {", "u.AuthPolicy == store.Never {", "a disabled caller is believed"},
+	{"server/target/caller.go", "if !t.Owns(f.User, d.aor) {", "if f.User == nil {", "who has credentials may write any From"},
+	{"server/target/callee.go", "u.AuthPolicy < strictest.AuthPolicy", "u.AuthPolicy > strictest.AuthPolicy", "the laxest policy of a group counts"},
+	{"server/target/callee.go", "case d.sips && !isSIPS(b.URI):", "case d.sips && isSIPS(b.URI):", "a sips request goes to sip contacts"},
+	{"server/target/callee.go", "best-q > groupSpan {", "best-q >= groupSpan {", "contacts exactly 0.05 apart are two groups"},
+	{"server/target/callee.go", "group, best = group+1, q", "group = group+1", "every group is anchored at the first one's q"},
+	{"server/target/callee.go", "if a := x.Owner.DefaultAction; a != store.NoAction {", "if a := x.Owner.DefaultAction; a == store.Proxy {", "default_action redirect of a user counts for nothing"},
+	{"server/dispatch.go", "if !equalFold(tag, \"path\") {", "if !equalFold(tag, \"outbound\") {", "Require: path is refused by the redirect server"},
+	{"server/dispatch.go", "!x.route.InDialog || !s.proxy.ForwardAck", "!s.proxy.ForwardAck", "an ACK without a token is forwarded"},
+	{"server/dispatch.go", "!x.route.URI.HasUser && ", "", "the server answers OPTIONS for its users"},
+	{"server/dispatch.go", "return named && (!u.HasPort || listens(set, u.Port))", "return named", "a Route to our name with another port is ours"},
+	{"server/call.go", "case x.facts.Canonical == nil && ", "case x.facts.Canonical != nil && ", "a transaction is kept for strangers who are refused"},
+	{"server/log.go", "if f.NextHop.Remote.IsValid() {", "if !f.NextHop.Remote.IsValid() {", "the request log does not tell the next hop"},
+	{"server/redirect/redirect.go", "value = d.Targets[i].AppendContact(value)", "value = d.Targets[0].AppendContact(value)", "a redirect repeats its first contact"},
+	{"server/auth/auth.go", "!sameResource(s, c.URI, m.RequestURI())", "false", "the digest uri is not compared"},
+	{"server/auth/window.go", "behind >= windowBits || w.used&(1<<behind) != 0", "behind >= windowBits", "a nonce count may be used again"},
+	{"location/apply.go", "old.CallID == c.CallID && old.CSeq >= c.CSeq", "old.CallID == c.CallID && old.CSeq > c.CSeq", "a REGISTER with the CSeq of the last one changes its binding"},
+	{"location/apply.go", "b.CallID == c.CallID && b.CSeq >= c.CSeq", "b.CallID == c.CallID && b.CSeq > c.CSeq+99", "an old Contact * removes a newer binding"},
+	{"server/message/source.go", "case v.hasRport || !sameHost(", "case !sameHost(", "rport does not bring received along"},
+}

@@ -1,0 +1,20 @@
+package main
+
+// registrarMutations are of server/registrar, file by file.
+var registrarMutations = []mutation{
+	{"server/registrar/answer.go", "if !b.Live(now) {", "if b.Live(now) && false {", "bindings that have expired are listed"},
+	{"server/registrar/answer.go", "+ time.Second - 1) / time.Second", ") / time.Second", "what is left of a binding's life is rounded down"},
+	{"server/registrar/answer.go", "Status: 403, Reason: \"Too Many", "Status: 500, Reason: \"Too Many", "too many contacts are 500"},
+	{"server/registrar/contact.go", "values > 1 || !ok || n != 0", "!ok || n != 0", "Contact * beside another contact is taken"},
+	{"server/registrar/contact.go", " && seconds < tooBriefBelow", "", "an hour is refused as too brief"},
+	{"server/registrar/contact.go", "return min(seconds, int(set.MaxExpires/time.Second)), nil", "return seconds, nil", "MaxExpires is not asked"},
+	{"server/registrar/contact.go", "(addr.IsMulticast() || addr == broadcast)", "addr == broadcast", "a multicast Contact is taken"},
+	{"server/registrar/contact.go", "if d.direct || d.path.ob {", "if d.direct {", "reg-id counts for nothing behind an edge proxy"},
+	{"server/registrar/decide.go", "if !d.OwnURI && (!isSIP(uri)", "if (!isSIP(uri)", "a REGISTER to our address is refused"},
+	{"server/registrar/decide.go", "!d.m.HasToken(message.Supported, \"path\") && ", "", "Path is refused though the phone supports it"},
+	{"server/registrar/decide.go", " || d.owner.ID != d.who.ID:", ":", "anybody may register for anybody"},
+	{"server/registrar/decide.go", "len(rows) == 1 && rows[0].Kind", "len(rows) >= 1 && rows[0].Kind", "an ambiguous alias is registered for its first user"},
+	{"server/registrar/flow.go", "case stream, ob:", "case stream, ob && stream:", "ob counts for nothing over UDP"},
+	{"server/registrar/flow.go", "contact != source && via.Unmap() != source", "contact != source || via.Unmap() != source", "a phone that registers another address is taken for one behind a NAT"},
+	{"server/registrar/flow.go", "case !alone || !numeric:", "case !numeric:", "several contacts at once are reached by one flow"},
+}

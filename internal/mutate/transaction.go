@@ -1,0 +1,32 @@
+package main
+
+// transactionMutations are of server/transaction, file by file.
+var transactionMutations = []mutation{
+	{"server/transaction/branch.go", "writeLower(&h, top.Branch)", "", "stateless branches do not depend on the branch before"},
+	{"server/transaction/cancel.go", "if !c.invite || c.cancelled || ", "if !c.invite || ", "a branch is cancelled twice"},
+	{"server/transaction/cancel.go", "c.timers.life = s.tickAfter(timerB)", "", "a branch may be silent for ever after its CANCEL"},
+	{"server/transaction/client.go", "return trying, sendRequest | doubleE", "return trying, sendRequest | doubleA", "Timer E grows beyond T2"},
+	{"server/transaction/client.go", "return proceeding, sendRequest | slowE", "return proceeding, sendRequest | doubleE", "Timer E does not go to T2 at once in Proceeding"},
+	{"server/transaction/client_transaction.go", "return m.Method() == message.INVITE\n", "return true\n", "a response with another method in CSeq answers an INVITE"},
+	{"server/transaction/flow.go", "if top.HasRport {", "if !top.HasRport {", "rport is looked at the wrong way round"},
+
+	{"server/transaction/invite_client.go", "toUser | stopA | stopB", "toUser | stopA", "Timer B ends a call that rings"},
+	{"server/transaction/invite_client.go", "return calling, sendRequest | doubleA", "return calling, sendRequest | doubleE", "Timer A stops growing at T2"},
+	{"server/transaction/invite_client.go", "return completed, resendAck", "return completed, 0", "a repeated failure is not acknowledged again"},
+	{"server/transaction/invite_server.go", "return completed, sendResponse | startA | startB", "return completed, sendResponse | startB", "Timer G does not run"},
+	{"server/transaction/invite_server.go", "return completed, resend\n", "return completed, 0\n", "an INVITE repeated after its failure is not answered"},
+	{"server/transaction/invite_server.go", "return confirmed, stopA | startK", "return terminated, 0", "Timer I is zero"},
+	{"server/transaction/invite_server.go", "return accepted, toUser", "return accepted, 0", "an ACK to a 2xx with the branch of its INVITE is lost"},
+
+	{"server/transaction/machine.go", "timerB = 64 * T1", "timerB = 63 * T1", "Timers B, F, H, J, L and M are short of 64*T1"},
+	{"server/transaction/machine.go", "timerD = 32 * time.Second", "timerD = 31 * time.Second", "Timer D is short of 32 s"},
+	{"server/transaction/machine.go", "tryingOther = T1 + 2*T1 + 4*T1", "tryingOther = T1 + 2*T1", "a 100 to a non-INVITE goes before Timer E has reached T2"},
+	{"server/transaction/match.go", "|| !hasMagicCookie(b)", "", "a branch without the cookie is believed to be unique"},
+	{"server/transaction/match.go", "k = appendLower(k, top.Branch)", "k = append(k, top.Branch...)", "branches are compared with case"},
+	{"server/transaction/match.go", "k = appendLower(k, top.Host)", "", "sent-by is no part of what identifies a transaction"},
+	{"server/transaction/server.go", "return trying, startTrying | startB", "return trying, startTrying", "a non-INVITE that nobody answers lives for ever"},
+	{"server/transaction/server.go", "return completed, resend\n", "return completed, 0\n", "a repeated non-INVITE is not answered again"},
+	{"server/transaction/server_transaction.go", "case status == 408, status > 100", "case status > 100", "a 408 to a non-INVITE is sent"},
+	{"server/transaction/shard.go", "case act&(startD|startJ|startK) != 0 && reliable:", "case act&(startD|startJ|startK) < 0 && reliable:", "Timers D, I, J and K run on streams"},
+	{"server/transaction/shard.go", "t.life = s.tidyAfter(T4)", "t.life = s.tidyAfter(T1)", "Timers I and K are T1"},
+}
