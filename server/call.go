@@ -31,7 +31,7 @@ func (s *Server) route(sh *transaction.Shard, x *scratch) {
 	case target.Reject:
 		s.reject(sh, x)
 	case target.Redirect:
-		s.redirect(sh, x)
+		s.contacts(sh, x) // 8.3: whatever Require asks for.
 	case target.Proxy:
 		s.forward(sh, x, d.Targets, d.Redirect)
 	}
@@ -60,15 +60,6 @@ func (s *Server) reject(sh *transaction.Shard, x *scratch) {
 	default:
 		s.answer(sh, x, d.Status, "", nil)
 	}
-}
-
-// redirect acts as the redirect server (8.3), which is a UAS: what Require asks for must be there (8.2.2.3).
-func (s *Server) redirect(sh *transaction.Shard, x *scratch) {
-	if lacking := required(&x.msg); lacking != nil {
-		s.answer(sh, x, 420, "", lacking)
-		return
-	}
-	s.contacts(sh, x)
 }
 
 // forward hands the request to the proxy; others are contacts to redirect to when all else fails.

@@ -22,11 +22,13 @@ func (s *Server) request(sh *transaction.Shard, x *scratch) {
 		s.ack(sh, x)
 	case x.msg.Method() == message.CANCEL:
 		s.stateless(x, 481, nil) // BEHAVIOUR J: its INVITE is not here.
+	case sh.Merged(&x.msg):
+		s.stateless(x, 482, nil) // 8.2.2.2
 	case s.refusedByDrain(x):
 	case x.msg.Method() == message.REGISTER && x.local():
 		s.register(sh, x) // 10.3
-	case s.toServer(x):
-		s.options(x) // 11.2
+	case x.toServer():
+		s.serve(x) // 8.2, 11.2
 	case !s.validate(x): // 16.3
 	case x.route.InDialog && !x.local():
 		s.forward(sh, x, onward, nil) // By Route and Request-URI, never challenged.
@@ -109,28 +111,45 @@ func (s *Server) refusedByDrain(x *scratch) bool {
 	return true
 }
 
-// toServer tells whether an OPTIONS asks about us: a Request-URI of ours without a user (11).
-func (s *Server) toServer(x *scratch) bool {
-	return x.msg.Method() == message.OPTIONS && !x.route.URI.HasUser && !x.route.More && x.local()
+// toServer tells whether a request is for the server itself: a Request-URI of ours without a user (11).
+func (x *scratch) toServer() bool {
+	return !x.route.URI.HasUser && !x.route.More && !x.route.InDialog && x.local()
 }
 
 // capabilities is what we answer to OPTIONS (11.2): as a proxy every method passes, these are the ones we act on.
 var capabilities = []message.Field{
 	{Name: "Allow", Value: []byte("INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER")},
-	{Name: "Accept", Value: []byte("application/sdp")},
+	{Name: "Accept", Value: []byte(accepts)},
 	{Name: "Accept-Encoding", Value: []byte("identity")},
 	{Name: "Accept-Language", Value: []byte("en")},
 	{Name: "Supported", Value: []byte("path")},
 }
 
-// options answers 200, or 420 for an extension that we as a server do not have (8.2.2.3). Nobody is challenged for it, and
-// nothing is kept: a retransmission is answered the same again.
-func (s *Server) options(x *scratch) {
-	if unsupported := required(&x.msg); unsupported != nil {
-		s.stateless(x, 420, unsupported)
+// accepts is the type of bodies that an OPTIONS may have.
+const accepts = "application/sdp"
+
+// allowed is what the server itself may be asked for (8.2.1).
+var allowed = []message.Field{{Name: "Allow", Value: []byte("ACK, CANCEL, OPTIONS, REGISTER")}}
+
+// serve acts as the UAS of a request for the server itself, in the order of 8.2. Nobody is challenged for it, and nothing is kept: a
+// retransmission is answered the same again.
+func (s *Server) serve(x *scratch) {
+	switch x.msg.Method() {
+	case message.OPTIONS:
+	case message.Unknown:
+		s.stateless(x, 501, allowed) // 21.5.2
+		return
+	default:
+		s.stateless(x, 405, allowed) // 8.2.1
 		return
 	}
-	s.stateless(x, 200, capabilities)
+	if lacking := required(&x.msg); lacking != nil {
+		s.stateless(x, 420, lacking) // 8.2.2.3
+	} else if understood := x.msg.Unacceptable(accepts); understood != nil {
+		s.stateless(x, 415, understood) // 8.2.3
+	} else {
+		s.stateless(x, 200, capabilities)
+	}
 }
 
 // required returns an Unsupported header with the option tags of Require that we as a server lack, nil when we have all.

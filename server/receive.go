@@ -2,12 +2,14 @@ package server
 
 import (
 	"errors"
+	"net/netip"
 	"runtime/debug"
 	"time"
 
 	"sipd/server/message"
 	"sipd/server/target"
 	"sipd/server/transport"
+	"sipd/sipaddr"
 )
 
 // Receive is transport.Receiver: one message, handled to its end.
@@ -19,6 +21,10 @@ func (s *Server) Receive(out *transport.Out, from transport.Flow, raw []byte) {
 	x.out, x.from, x.now = out, from, time.Now()
 	if err := x.msg.Index(raw); err != nil {
 		s.malformed(x, err)
+		return
+	}
+	if !x.msg.IsRequest() && !s.inserts(x.msg.Top(), from.Local) {
+		s.dropped.Add(1)
 		return
 	}
 	sh := s.transactions.Shard(x.msg.CallID())
@@ -33,6 +39,21 @@ func (s *Server) Receive(out *transport.Out, from transport.Flow, raw []byte) {
 	if !sh.Response(&x.msg, from) {
 		s.dropped.Add(1) // RFC 6026 8.9: a response without a transaction goes nowhere.
 	}
+}
+
+// inserts tells whether the sent-by of a response's topmost Via is one that we write (RFC 3261 18.1.2): ProxyName, or the
+// address of a listener. local is where the response came to, most often just that.
+func (s *Server) inserts(top *message.ViaValue, local netip.AddrPort) bool {
+	if equalFold(top.Host, s.name) {
+		return true
+	}
+	addr, ok := sipaddr.ParseIP(top.Host)
+	port := top.Port
+	if port == 0 {
+		port = 5060 // 18.1.1
+	}
+	sentBy := netip.AddrPortFrom(addr.Unmap(), port)
+	return ok && (sentBy == local || s.net.Own(sentBy))
 }
 
 // recovered is the net around one message: a panic costs this request only, answers 500 unless a final response has gone out,

@@ -37,6 +37,7 @@ type Server struct {
 	location *location.Service
 	record   func(store.LogRow)
 	log      *slog.Logger
+	name     string // ProxyName
 
 	transactions *transaction.Table
 	proxy        *proxy.Proxy
@@ -72,6 +73,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		net: cfg.Net, tables: cfg.Tables, location: cfg.Location, record: cfg.RequestLog, log: cfg.Log,
+		name:     cfg.Tables().Settings.ProxyName,
 		verifier: auth.NewVerifier(),
 		seed:     maphash.MakeSeed(),
 		commits:  cfg.Net.NewOut(),
@@ -86,7 +88,7 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.proxy = proxy.New(proxy.Config{Net: cfg.Net, Name: cfg.Tables().Settings.ProxyName, Finished: s.finished, MaxOpen: cfg.MaxOpen, Log: cfg.Log})
+	s.proxy = proxy.New(proxy.Config{Net: cfg.Net, Name: s.name, Finished: s.finished, MaxOpen: cfg.MaxOpen, Log: cfg.Log})
 	return s, nil
 }
 

@@ -83,8 +83,10 @@ func Decide(in *Input) Outcome {
 	steps := [...]func(*decision) Outcome{
 		(*decision).domain,     // 1
 		(*decision).extensions, // 2
+		(*decision).home,       // 5, as far as it needs no user
 		(*decision).identity,   // 3
 		(*decision).authority,  // 4 and 5
+		(*decision).content,    // 8.2.3
 	}
 	for _, step := range steps {
 		if out := step(&d); out != nil {
@@ -110,13 +112,17 @@ func (d *decision) step(rule, subject string, v trace.Verdict, note string) {
 }
 
 // domain is step 1: do we have the bindings of the domain in the Request-URI? We relay for nobody else (BEHAVIOUR A9: 403).
-// To in a foreign domain is answered 404 here already: there is no realm to challenge for.
 func (d *decision) domain() Outcome {
 	uri := d.m.RequestURI()
 	if !d.OwnURI && (!isSIP(uri) || d.Tables.Domain(uri.Host) == nil) {
 		d.step("registrar domain", "", trace.Deny, "the Request-URI's host is in no row of domains")
 		return Answer{Status: 403}
 	}
+	return nil
+}
+
+// home is step 5 for a To in a foreign domain, which is 404. It comes before step 3: there is no realm to challenge for.
+func (d *decision) home() Outcome {
 	if d.to = toDomain(d.Tables, d.m, d.OwnURI); d.to == nil {
 		d.step("registrar domain", "", trace.Deny, "the host of To is in no row of domains")
 		return Answer{Status: 404}
@@ -234,6 +240,15 @@ func (d *decision) authority() Outcome {
 		return Answer{Status: 403}
 	}
 	d.Trace.Add(trace.Step{Rule: "registrar aor", Subject: string(d.owner.Key), Table: "users", Row: d.owner.ID, Verdict: trace.Accept})
+	return nil
+}
+
+// content refuses a body: we have no use for any (8.2.3).
+func (d *decision) content() Outcome {
+	if understood := d.m.Unacceptable(""); understood != nil {
+		d.step("registrar content", "", trace.Deny, "a body that is not optional")
+		return Answer{Status: 415, Fields: understood}
+	}
 	return nil
 }
 

@@ -175,9 +175,10 @@ func (d *Decision) collectLocal(t Tables, b *location.Binding, now time.Time, de
 }
 
 // choose orders the targets, groups them, and lets the best group's action decide between proxy and redirect (BEHAVIOUR I).
-func (d *Decision) choose(t Tables) {
+func (d *Decision) choose(t Tables, f *Facts) {
 	slices.SortStableFunc(d.Targets, func(a, b Target) int { return cmp.Compare(b.Binding.Q, a.Binding.Q) })
-	if t.action(d.Targets[0]) == store.Redirect {
+	if t.action(d.Targets[0], f) == store.Redirect {
+		d.Targets = slices.DeleteFunc(d.Targets, func(x Target) bool { return asked(x, f) })
 		d.step("action", d.Targets[0].Binding.URI, trace.Accept, "redirect")
 		d.Kind, d.Status = Redirect, 302
 		return
@@ -185,7 +186,7 @@ func (d *Decision) choose(t Tables) {
 	d.Kind = Proxy
 	proxied := d.Targets[:0]
 	for _, x := range d.Targets {
-		if t.action(x) == store.Redirect {
+		if t.action(x, f) == store.Redirect {
 			d.Redirect = append(d.Redirect, x)
 		} else {
 			proxied = append(proxied, x)
@@ -203,13 +204,24 @@ func (d *Decision) choose(t Tables) {
 	d.step("action", d.Targets[0].Binding.URI, trace.Accept, "proxy")
 }
 
-// action is the contact's own, else the user's, else the server's DefaultReg (BEHAVIOUR B5).
-func (t Tables) action(x Target) store.Action {
-	if a := store.Action(x.Binding.Action); a != store.NoAction {
-		return a
+// action is the contact's own, else the user's, else the server's DefaultReg (BEHAVIOUR B5). RFC 3261 8.3: nobody is redirected
+// to where he asked already; such a contact is proxied.
+func (t Tables) action(x Target, f *Facts) store.Action {
+	a := store.Action(x.Binding.Action)
+	if a == store.NoAction {
+		a = x.Owner.DefaultAction
 	}
-	if a := x.Owner.DefaultAction; a != store.NoAction {
-		return a
+	if a == store.NoAction {
+		a = t.Settings.DefaultReg
 	}
-	return t.Settings.DefaultReg
+	if a == store.Redirect && asked(x, f) {
+		return store.Proxy
+	}
+	return a
+}
+
+// asked tells whether the contact is the Request-URI.
+func asked(x Target, f *Facts) bool {
+	u, err := sipaddr.Parse([]byte(x.Binding.URI))
+	return err == nil && u.Equal(f.URI)
 }

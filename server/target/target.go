@@ -98,7 +98,7 @@ func Decide(t Tables, f *Facts, now time.Time, d *Decision) {
 	case !d.callerMayCall(t, f):
 	case !d.findCallee(t, f, now):
 	default:
-		d.choose(t)
+		d.choose(t, f)
 	}
 }
 
