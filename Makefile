@@ -18,7 +18,7 @@ FUZZTIME ?= 10s
 PKGS ?= ./...
 DATA ?= ./data
 
-.PHONY: all build run check test test-deps flows mutate fuzz e2e clean
+.PHONY: all build run check test test-deps flows mutate fuzz e2e outage clean
 
 all: build
 
@@ -48,6 +48,11 @@ test: build
 # Real sockets, real phones, both databases; part of make test.
 e2e: build
 	go test -race -count=1 -v ./test/...
+
+# Every way in which a database goes away and comes back, with traffic on: a few minutes, better as root. docs/outage.md
+# tells what the table means.
+outage: build
+	go test -count=1 -timeout 20m -v -run '^TestOutage$$' ./test -args -outage
 
 # Another apt-get that holds the lock is waited for; nothing is asked.
 APT := DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3

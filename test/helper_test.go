@@ -203,19 +203,26 @@ type database struct {
 // query calls each with the columns of every row.
 func (d *database) query(t testing.TB, text string, each func(columns []string)) {
 	t.Helper()
-	db, err := sql.Open(d.driver, d.source)
-	if err != nil {
+	if err := d.tryQuery(context.Background(), text, each); err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
-	rows, err := db.Query(text)
+}
+
+// tryQuery is query on a database that may be away.
+func (d *database) tryQuery(ctx context.Context, text string, each func(columns []string)) error {
+	db, err := sql.Open(d.driver, d.source)
 	if err != nil {
-		t.Fatalf("%s: %v", text, err)
+		return err
+	}
+	defer db.Close()
+	rows, err := db.QueryContext(ctx, text)
+	if err != nil {
+		return fmt.Errorf("%s: %w", text, err)
 	}
 	defer rows.Close()
 	names, err := rows.Columns()
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	for rows.Next() {
 		values := make([]sql.NullString, len(names))
@@ -224,7 +231,7 @@ func (d *database) query(t testing.TB, text string, each func(columns []string))
 			into[i] = &values[i]
 		}
 		if err := rows.Scan(into...); err != nil {
-			t.Fatal(err)
+			return err
 		}
 		columns := make([]string, len(names))
 		for i := range values {
@@ -232,9 +239,7 @@ func (d *database) query(t testing.TB, text string, each func(columns []string))
 		}
 		each(columns)
 	}
-	if err := rows.Err(); err != nil {
-		t.Fatal(err)
-	}
+	return rows.Err()
 }
 
 // sqliteIn is an SQLite database below dir.
