@@ -204,20 +204,23 @@ func (d *Decision) choose(t Tables, f *Facts) {
 	d.step("action", d.Targets[0].Binding.URI, trace.Accept, "proxy")
 }
 
-// action is the contact's own, else the user's, else the server's DefaultReg (BEHAVIOUR B5). RFC 3261 8.3: nobody is redirected
-// to where he asked already; such a contact is proxied.
+// action is the contact's own, else the user's, else the server's DefaultReg (BEHAVIOUR B5).
 func (t Tables) action(x Target, f *Facts) store.Action {
-	a := store.Action(x.Binding.Action)
-	if a == store.NoAction {
-		a = x.Owner.DefaultAction
-	}
-	if a == store.NoAction {
-		a = t.Settings.DefaultReg
-	}
+	a := t.chosen(x)
 	if a == store.Redirect && asked(x, f) {
-		return store.Proxy
+		return store.Proxy // RFC 3261 8.3: nobody is redirected to where he asked already.
 	}
 	return a
+}
+
+func (t Tables) chosen(x Target) store.Action {
+	if a := store.Action(x.Binding.Action); a != store.NoAction {
+		return a
+	}
+	if a := x.Owner.DefaultAction; a != store.NoAction {
+		return a
+	}
+	return t.Settings.DefaultReg
 }
 
 // asked tells whether the contact is the Request-URI.
