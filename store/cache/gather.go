@@ -54,7 +54,7 @@ func (g *gather) user(u *store.User) {
 	if store.IsTemplate(u.Key) {
 		return
 	}
-	var buf [headSize + 4*maxText]byte
+	var buf [headSize + 4*maxText + extraSize]byte
 	at := g.prev.locate(u.ID)
 	err := u.Check()
 	var head []byte

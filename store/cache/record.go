@@ -13,20 +13,19 @@ import (
 
 // A record is a row of users and its credentials in one text, without pointers:
 //
-//	id, gateway class, most contacts, flags, four lengths | key, realm, display name, email | credentials
+//	id, flags, four lengths | key, realm, display name, email | gateway class, most contacts | credentials
 //
-// A realm that is the host of the key takes no room. A credential is a byte that says what it is, its name unless that is the
+// Class and most contacts are there for who has one of them. A realm that is the host of the key takes no room. A credential is a byte that says what it is, its name unless that is the
 // key or its user part, its realm unless that is the user's, and the HA1 in binary.
 type record string
 
 // Where the fixed fields of a record begin. Numbers are little-endian.
 const (
 	atID      = 0
-	atClass   = 8
-	atMost    = 16
-	atFlags   = 20
-	atLengths = 22
-	headSize  = 26
+	atFlags   = 8
+	atLengths = 10
+	headSize  = 14
+	extraSize = 12 // class and most contacts
 )
 
 // The flags: two bits each for policy and action, then one for each of these.
@@ -36,6 +35,7 @@ const (
 	flagDisabled
 	flagUpload
 	flagHostRealm // the realm is the host of the key
+	flagExtra     // gateway class and most contacts follow the texts
 )
 
 // The bits of a credential's first byte.
@@ -95,7 +95,8 @@ func appendHead(dst []byte, u *store.User) ([]byte, error) {
 	for _, f := range [...]struct {
 		bit uint16
 		set bool
-	}{{flagAdmin, u.IsAdmin}, {flagDisabled, u.Disabled}, {flagUpload, u.MayUploadCGI}, {flagHostRealm, realm == hostOf(string(u.Key))}} {
+	}{{flagAdmin, u.IsAdmin}, {flagDisabled, u.Disabled}, {flagUpload, u.MayUploadCGI}, {flagHostRealm, realm == hostOf(string(u.Key))},
+		{flagExtra, u.GatewayClassID != 0 || u.MaxContacts != 0}} {
 		if f.set {
 			flags |= f.bit
 		}
@@ -110,14 +111,16 @@ func appendHead(dst []byte, u *store.User) ([]byte, error) {
 		}
 	}
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(u.ID))
-	dst = binary.LittleEndian.AppendUint64(dst, uint64(u.GatewayClassID))
-	dst = binary.LittleEndian.AppendUint32(dst, uint32(min(u.MaxContacts, math.MaxUint32)))
 	dst = binary.LittleEndian.AppendUint16(dst, flags)
 	for _, t := range texts {
 		dst = append(dst, byte(len(t)))
 	}
 	for _, t := range texts {
 		dst = append(dst, t...)
+	}
+	if flags&flagExtra != 0 {
+		dst = binary.LittleEndian.AppendUint64(dst, uint64(u.GatewayClassID))
+		dst = binary.LittleEndian.AppendUint32(dst, uint32(min(u.MaxContacts, math.MaxUint32)))
 	}
 	return dst, nil
 }
@@ -165,36 +168,46 @@ func (r record) id() int64            { return int64(r.uint64(atID)) }
 func (r record) flags() uint16        { return uint16(r[atFlags]) | uint16(r[atFlags+1])<<8 }
 func (r record) key() string          { return string(r[headSize : headSize+int(r[atLengths])]) }
 
-// text returns one of the texts: 0 is the key, then realm, display name, email.
-func (r record) text(i int) string {
-	at := headSize
-	for j := range i {
-		at += int(r[atLengths+j])
-	}
-	return string(r[at : at+int(r[atLengths+i])])
+// ends returns where key, realm, display name and email end.
+func (r record) ends() (key, realm, name, email int) {
+	key = headSize + int(r[atLengths])
+	realm = key + int(r[atLengths+1])
+	name = realm + int(r[atLengths+2])
+	return key, realm, name, name + int(r[atLengths+3])
 }
 
 func (r record) realm() string {
 	if r.flags()&flagHostRealm != 0 {
 		return hostOf(r.key())
 	}
-	return r.text(1)
+	key, realm, _, _ := r.ends()
+	return string(r[key:realm])
 }
 
-// head is the part before the credentials, creds the rest.
+// headLen is the length of the part before the credentials.
 func (r record) headLen() int {
-	return headSize + int(r[atLengths]) + int(r[atLengths+1]) + int(r[atLengths+2]) + int(r[atLengths+3])
+	_, _, _, end := r.ends()
+	if r.flags()&flagExtra != 0 {
+		end += extraSize
+	}
+	return end
 }
+
 func (r record) head() record  { return r[:r.headLen()] }
 func (r record) creds() record { return r[r.headLen():] }
 
 // user returns what decisions read; its texts share the record's bytes.
 func (r record) user() User {
 	f := r.flags()
-	return User{
-		ID: r.id(), Key: sipaddr.AOR(r.key()), DisplayName: r.text(2), MaxContacts: int(r.uint32(atMost)),
+	key, realm, name, email := r.ends()
+	u := User{
+		ID: r.id(), Key: sipaddr.AOR(r[headSize:key]), DisplayName: string(r[realm:name]),
 		AuthPolicy: store.AuthPolicy(f & 3), DefaultAction: store.Action(f >> shiftAction & 3), Disabled: f&flagDisabled != 0,
 	}
+	if f&flagExtra != 0 {
+		u.MaxContacts = int(r.uint32(email + 8))
+	}
+	return u
 }
 
 func (r record) userOrNobody() User {
@@ -206,12 +219,16 @@ func (r record) userOrNobody() User {
 
 // row returns the row of users, without its times.
 func (r record) row() store.User {
-	u := r.user()
-	f := r.flags()
-	return store.User{
-		ID: u.ID, Key: u.Key, Realm: r.realm(), DisplayName: u.DisplayName, Email: r.text(3), AuthPolicy: u.AuthPolicy, GatewayClassID: int64(r.uint64(atClass)),
+	u, f := r.user(), r.flags()
+	_, _, name, email := r.ends()
+	row := store.User{
+		ID: u.ID, Key: u.Key, Realm: r.realm(), DisplayName: u.DisplayName, Email: string(r[name:email]), AuthPolicy: u.AuthPolicy,
 		DefaultAction: u.DefaultAction, IsAdmin: f&flagAdmin != 0, Disabled: u.Disabled, MayUploadCGI: f&flagUpload != 0, MaxContacts: u.MaxContacts,
 	}
+	if f&flagExtra != 0 {
+		row.GatewayClassID = int64(r.uint64(email))
+	}
+	return row
 }
 
 // credential is one of a record's; its texts share the record's bytes.

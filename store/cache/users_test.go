@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -63,9 +64,11 @@ func TestUsersAgainstModel(t *testing.T) {
 		if r.IntN(4) == 0 {
 			key = fmt.Sprintf("renamed%d@example.com", id)
 		}
-		rec := userRec{User: store.User{ID: id, Key: sipaddr.AOR(key), Realm: "example.com"}}
+		rec := userRec{User: store.User{ID: id, Key: sipaddr.AOR(key), Realm: []string{"example.com", "campus"}[r.IntN(2)], Email: []string{"", key}[r.IntN(2)],
+			DisplayName: strings.Repeat("x", r.IntN(20)), AuthPolicy: store.AuthPolicy(r.IntN(3)), DefaultAction: store.Action(r.IntN(3)), GatewayClassID: int64(r.IntN(2)),
+			MaxContacts: r.IntN(2) * 70000, IsAdmin: r.IntN(2) == 0, Disabled: r.IntN(2) == 0, MayUploadCGI: r.IntN(2) == 0}}
 		for i := range r.IntN(4) {
-			rec.creds = append(rec.creds, store.Credential{UserID: id, Username: fmt.Sprintf("n%d-%d", id, i/2), Realm: "example.com", Algorithm: store.Algorithm(i % 2), HA1: fmt.Sprintf("%0*x", store.Algorithm(i%2).HA1Len(), r.Uint32())})
+			rec.creds = append(rec.creds, store.Credential{UserID: id, Username: []string{fmt.Sprintf("n%d-%d", id, i/2), key, rec.Key.User()}[i%3], Realm: []string{"example.com", "campus"}[r.IntN(2)], Algorithm: store.Algorithm(i % 2), HA1: fmt.Sprintf("%0*x", store.Algorithm(i%2).HA1Len(), r.Uint32())})
 		}
 		return rec
 	}
