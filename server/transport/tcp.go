@@ -19,10 +19,10 @@ func (s *Sockets) sendStream(p *Packet) error {
 	to := p.To
 	to.Remote = netip.AddrPortFrom(to.Remote.Addr().Unmap(), to.Remote.Port())
 	if c := s.table.find(&to); c != nil {
-		if err := c.write(p.Data, p.Ref); !errors.Is(err, net.ErrClosed) {
+		if err := c.write(p.Data, p.Ref); err == nil || errors.Is(err, ErrQueueFull) {
 			return err
 		}
-		s.table.remove(c) // it closed meanwhile
+		s.table.remove(c) // It has closed, and its owner may not have noticed: the peer has not got a whole message.
 	}
 	if !to.Remote.IsValid() || to.Remote.Port() == 0 {
 		return net.ErrClosed // there is no address to open another to
@@ -33,15 +33,20 @@ func (s *Sockets) sendStream(p *Packet) error {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &conn{s: s, flow: Flow{Proto: to.Proto, Remote: to.Remote}, cancel: cancel, writing: true}
+	if err := c.push(p.Data, p.Ref); err != nil { // Before it dials: who dials reports why it failed.
+		cancel()
+		return err
+	}
 	used, err := s.table.dial(c, func() {
 		s.wg.Go(func() {
 			defer cancel()
 			s.open(ctx, c, l.sourceFor(&to))
 		})
 	})
-	if used != c {
-		cancel()
+	if used == c {
+		return nil
 	}
+	cancel()
 	if err != nil {
 		return err
 	}
