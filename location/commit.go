@@ -25,8 +25,10 @@ const (
 
 // committer is what the committer's goroutine owns.
 type committer struct {
-	loaded bool
-	lastID int64
+	loaded  bool
+	stale   bool // what is published did not come from the store: it is read before any change is taken
+	failing bool // changes fail although the database answers, and the log has said so
+	lastID  int64
 
 	waiting []*Change                           // taken from the queue, not yet in a batch: an earlier change of their AOR was
 	conns   map[uint64]map[sipaddr.AOR]struct{} // which AORs have a binding with this Conn
@@ -225,6 +227,7 @@ func (s *Service) commit(ctx context.Context) {
 	cancel()
 	switch {
 	case err == nil:
+		s.canWrite()
 		refused := false
 		for i, w := range s.c.work {
 			if i < len(errs) && errs[i] != nil {
@@ -241,10 +244,10 @@ func (s *Service) commit(ctx context.Context) {
 			}
 		}
 	case errors.Is(err, ErrNotCommitted):
+		s.c.cause = err
 		for _, w := range s.c.work {
 			s.failed(w, err)
 		}
-		s.c.cause = err
 	default:
 		// The connection was lost in the commit, or the store cannot say: what the rows say now is the truth.
 		s.settle(ctx, err)
@@ -257,13 +260,18 @@ func (s *Service) succeeded(w work) {
 	}
 }
 
-// failed is a set that surely was not written: memory stays as it is.
+// failed is a set that surely was not written: memory stays as it is. One that was not even tried may come again.
 func (s *Service) failed(w work, err error) {
-	if !errors.Is(err, ErrNotCommitted) {
+	switch {
+	case errors.Is(err, ErrNotTried):
+		err = fmt.Errorf("%w: %w", ErrAway, err)
+	case !errors.Is(err, ErrNotCommitted):
 		err = fmt.Errorf("%w: %w", ErrNotCommitted, err)
 	}
 	if w.change == nil {
-		s.log.Warn("expired bindings not deleted", "aor", w.plan.rows.AOR, "err", err)
+		if s.c.cause == nil && !s.c.failing { // Else the log hears of the cause, once.
+			s.log.Warn("expired bindings not deleted", "aor", w.plan.rows.AOR, "err", err)
+		}
 		return
 	}
 	s.finish(w.change, Result{Bindings: s.list(w.change.AOR), Err: err})
@@ -275,7 +283,9 @@ func (s *Service) settle(ctx context.Context, cause error) {
 	if !errors.Is(cause, ErrUnknownOutcome) {
 		cause = fmt.Errorf("%w: %w", ErrUnknownOutcome, cause)
 	}
-	s.log.Warn("commit without an answer, reading the rows again", "sets", len(s.c.sets), "err", cause)
+	if !s.c.failing {
+		s.log.Warn("commit without an answer, reading the rows again", "sets", len(s.c.sets), "err", cause)
+	}
 	for _, w := range s.c.work {
 		aor := w.plan.rows.AOR
 		rows, err := s.read(ctx, aor)
@@ -296,7 +306,23 @@ func (s *Service) settle(ctx context.Context, cause error) {
 			continue
 		}
 		s.believe(aor, rows)
+		s.cannotWrite(cause)
 		s.failed(w, fmt.Errorf("%w: its rows were not there when read again", ErrNotCommitted))
+	}
+}
+
+// cannotWrite tells the log, once, that changes fail although the database answers: a disk that is full.
+func (s *Service) cannotWrite(cause error) {
+	if !s.c.failing {
+		s.c.failing = true
+		s.log.Error("the database does not take registrations, they fail until it does", "err", cause)
+	}
+}
+
+func (s *Service) canWrite() {
+	if s.c.failing {
+		s.c.failing = false
+		s.log.Info("registrations are written again")
 	}
 }
 
@@ -332,20 +358,37 @@ func written(rows []*Binding, set *RowSet) bool {
 
 // believe publishes what the store says of an AOR. A row that memory has in the same version keeps its connection.
 func (s *Service) believe(aor sipaddr.AOR, rows []*Binding) {
-	known := s.list(aor)
+	for _, b := range rows {
+		b.Conn = 0
+		b.pack()
+		b.prepare()
+	}
+	keepKnown(s.list(aor), rows)
+	order(rows)
+	s.publish(aor, rows)
+}
+
+// keepKnown puts the known binding in the place of a row of the same version: it has a connection.
+func keepKnown(known, rows []*Binding) {
 	for i, b := range rows {
 		if j := slices.IndexFunc(known, func(o *Binding) bool {
 			return o.ID == b.ID && o.CallID == b.CallID && o.CSeq == b.CSeq && o.URI == b.URI
 		}); j >= 0 {
 			rows[i] = known[j]
-			continue
 		}
-		b.Conn = 0
-		b.pack()
-		b.prepare()
 	}
-	order(rows)
-	s.publish(aor, rows)
+}
+
+// goodRows logs the rows that LoadBindings left out; any other error is returned.
+func (s *Service) goodRows(err error) error {
+	var bad *BadRowsError
+	if !errors.As(err, &bad) {
+		return err
+	}
+	for _, row := range bad.Rows {
+		s.log.Warn("a row of contacts cannot be used and is left out", "err", row)
+	}
+	return nil
 }
 
 // lost asks the database once whether it is there, after it failed; if it does not answer it is away: Submit says so until
@@ -354,9 +397,13 @@ func (s *Service) lost(ctx context.Context, cause error) {
 	if s.away.Load() {
 		return
 	}
-	if _, err := s.top(ctx); err != nil {
+	_, err := s.top(ctx)
+	switch {
+	case err != nil:
 		s.away.Store(true)
 		s.log.Error("database is away, registrations are refused until it is back", "err", cause)
+	case !errors.Is(cause, ErrNotTried): // It had no time for us then, and has it now.
+		s.cannotWrite(cause)
 	}
 }
 
@@ -374,8 +421,21 @@ func (s *Service) probe(ctx context.Context) {
 		return
 	}
 	s.c.lastID = max(s.c.lastID, top)
+	if s.distrust.Swap(false) {
+		s.c.stale = true
+	}
+	if s.c.stale {
+		if err := s.reload(ctx); err != nil {
+			s.log.Warn("database is back, but bindings are not what it says", "err", err)
+			return
+		}
+		s.c.stale = false
+	}
 	if s.away.Swap(false) {
 		s.log.Info("database is back")
+	}
+	if s.distrust.Load() { // Asked for meanwhile.
+		s.away.Store(true)
 	}
 	for aor := range s.c.doubt {
 		rows, err := s.read(ctx, aor)
@@ -393,6 +453,7 @@ func (s *Service) publish(aor sipaddr.AOR, list []*Binding) {
 	sh := s.shardOf(aor)
 	before := s.list(aor)
 	s.index(aor, before, list)
+	s.version.Add(1)
 	if before == nil {
 		aor = sipaddr.AOR(strings.Clone(string(aor))) // The given string may be part of something large.
 	}

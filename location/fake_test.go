@@ -24,6 +24,7 @@ type fakeStore struct {
 	readErr error       // what LoadAOR alone returns
 	cleaned time.Time   // the last DeleteExpired
 	reads   int         // calls of LoadAOR
+	bad     *BadRowsError
 }
 
 type fakeRow struct {
@@ -50,6 +51,9 @@ func (f *fakeStore) LoadBindings(_ context.Context, each func(sipaddr.AOR, *Bind
 		if err := each(r.aor, &b); err != nil {
 			return err
 		}
+	}
+	if f.bad != nil {
+		return f.bad
 	}
 	return f.down
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"hash/maphash"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -67,10 +66,12 @@ type Service struct {
 	seed  maphash.Seed
 	shard [shards]shard
 
-	queue  chan *Change
-	wake   chan struct{} // something is in closing
-	away   atomic.Bool
-	closed struct {
+	queue    chan *Change
+	wake     chan struct{} // something is in closing
+	away     atomic.Bool
+	distrust atomic.Bool   // all rows are to be read again
+	version  atomic.Uint64 // counts what is published
+	closed   struct {
 		mu  sync.RWMutex
 		yes bool // Run has ended or is draining: nothing is taken any more
 	}
@@ -120,26 +121,16 @@ func (s *Service) Load(ctx context.Context) error {
 	if err != nil && ctx.Err() == nil {
 		s.log.WarnContext(ctx, "expired bindings not deleted at start, the sweep will", "err", err)
 	}
-	err = s.store.LoadBindings(ctx, func(aor sipaddr.AOR, b *Binding) error {
-		b.Conn = 0 // Connections do not survive a restart.
-		b.pack()
-		b.prepare()
-		sh := s.shardOf(aor)
-		sh.aors[aor] = append(sh.aors[aor], b)
-		return nil
-	})
+	fresh, err := collect(time.Time{}, func(each func(sipaddr.AOR, *Binding) error) error {
+		return s.goodRows(s.store.LoadBindings(ctx, each))
+	}, s.shardIndex)
 	if err != nil {
 		return fmt.Errorf("load bindings: %w", err)
 	}
 	if s.c.lastID, err = s.store.MaxID(ctx); err != nil {
 		return fmt.Errorf("load bindings: highest id: %w", err)
 	}
-	for i := range s.shard {
-		for aor, list := range s.shard[i].aors {
-			order(list)
-			s.shard[i].aors[aor] = slices.Clip(list)
-		}
-	}
+	s.replace(fresh)
 	s.c.loaded = true
 	return nil
 }
@@ -201,6 +192,8 @@ func (s *Service) list(aor sipaddr.AOR) []*Binding {
 }
 
 // shardOf is Bindings' choice for a string.
-func (s *Service) shardOf(aor sipaddr.AOR) *shard {
-	return &s.shard[maphash.String(s.seed, string(aor))%shards]
+func (s *Service) shardOf(aor sipaddr.AOR) *shard { return &s.shard[s.shardIndex(aor)] }
+
+func (s *Service) shardIndex(aor sipaddr.AOR) uint64 {
+	return maphash.String(s.seed, string(aor)) % shards
 }

@@ -37,7 +37,7 @@ func newRig(t *testing.T, f *fakeStore) *rig {
 		n, _ := id.(int)
 		return int64(n)
 	}
-	s, err := New(Config{Store: f, Flush: func() { r.flushes.Add(1) }, Owner: owner, Log: slog.New(slog.NewTextHandler(r.log, nil))})
+	s, err := New(Config{Store: f, Flush: func() { r.flushes.Add(1) }, Owner: owner, Log: r.logger()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,16 +45,23 @@ func newRig(t *testing.T, f *fakeStore) *rig {
 		t.Fatal(err)
 	}
 	r.s = s
-	ctx, cancel := context.WithCancel(t.Context())
+	r.run()
+	return r
+}
+
+func (r *rig) logger() *slog.Logger { return slog.New(slog.NewTextHandler(r.log, nil)) }
+
+// run starts the service.
+func (r *rig) run() {
+	ctx, cancel := context.WithCancel(r.t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- s.Run(ctx) }()
+	go func() { ended <- r.s.Run(ctx) }()
 	r.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-ended; !errors.Is(err, context.Canceled) {
-			t.Errorf("Run: got %v, want context.Canceled", err)
+			r.t.Errorf("Run: got %v, want context.Canceled", err)
 		}
 	})
-	return r
 }
 
 // change is a REGISTER of one contact for an hour from now.

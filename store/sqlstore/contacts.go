@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -67,12 +68,18 @@ func (db *DB) LoadBindings(ctx context.Context, each func(aor sipaddr.AOR, b *lo
 	ctx, cancel := deadline(ctx)
 	defer cancel()
 	row := newContactRow()
-	return db.wrap("load bindings", eachRow(ctx, db.read, func(r *sql.Rows) error {
+	var bad location.BadRowsError
+	err := eachRow(ctx, db.read, func(r *sql.Rows) error {
 		if err := r.Scan(row.targets...); err != nil {
-			return fmt.Errorf("row %d of contacts: %w", row.id, err)
+			bad.Add(fmt.Errorf("contacts, id %d: %w", row.id, err))
+			return nil
 		}
 		return each(sipaddr.AOR(row.key), row.binding())
-	}, selectBindings+` ORDER BY c.user_id, c.id`))
+	}, selectBindings+` ORDER BY c.user_id, c.id`)
+	if err != nil {
+		return db.wrap("load bindings", err)
+	}
+	return bad.OrNil()
 }
 
 // LoadAOR implements location.Store.
@@ -82,9 +89,10 @@ func (db *DB) LoadAOR(ctx context.Context, aor sipaddr.AOR) ([]*location.Binding
 	var list []*location.Binding
 	row := newContactRow()
 	err := eachRow(ctx, db.read, func(r *sql.Rows) error {
-		err := r.Scan(row.targets...)
-		list = append(list, row.binding())
-		return err
+		if r.Scan(row.targets...) == nil { // One that cannot be used was named when all were loaded.
+			list = append(list, row.binding())
+		}
+		return nil
 	}, selectBindings+` WHERE u.user_key = $1 ORDER BY c.id`, string(aor))
 	if err != nil {
 		return nil, db.wrap("load bindings of "+string(aor), err)
@@ -92,12 +100,23 @@ func (db *DB) LoadAOR(ctx context.Context, aor sipaddr.AOR) ([]*location.Binding
 	return list, nil
 }
 
-// MaxID implements location.Store.
+// MaxID implements location.Store. It asks in a transaction that takes the lock of a writer, and so fails where a change would.
 func (db *DB) MaxID(ctx context.Context) (id int64, err error) {
 	ctx, cancel := deadline(ctx)
 	defer cancel()
-	err = db.read.QueryRowContext(ctx, `SELECT coalesce(max(id), 0) FROM contacts`).Scan(&id)
-	return id, db.wrap("highest id of a contact", err)
+	const what = "highest id of a contact"
+	tx, err := db.begin(ctx)
+	if err != nil {
+		return 0, db.wrap(what, err)
+	}
+	err = tx.QueryRowContext(ctx, `SELECT coalesce(max(id), 0) FROM contacts`).Scan(&id)
+	if err == nil && db.pool != nil {
+		var readOnly string
+		if err = tx.QueryRowContext(ctx, `SELECT current_setting('transaction_read_only')`).Scan(&readOnly); err == nil && readOnly == "on" {
+			err = errors.New("the database takes no changes: it is read-only, or a standby")
+		}
+	}
+	return id, db.wrap(what, errors.Join(err, ignoreDone(tx.Rollback())))
 }
 
 // Commit implements location.Store. On SQLite only the wait for the connection heeds the context.

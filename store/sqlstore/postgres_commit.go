@@ -65,7 +65,7 @@ func checkSet(set *location.RowSet) error {
 func (h *postgresHot) writeAll(ctx context.Context, sets []location.RowSet) error {
 	conn, err := h.pool.Acquire(ctx)
 	if err != nil {
-		return fmt.Errorf("%w: %w", location.ErrNotCommitted, err)
+		return notTried(err)
 	}
 	defer conn.Release()
 	batch := &pgx.Batch{}
@@ -90,8 +90,8 @@ func outcome(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case pgconn.SafeToRetry(err):
-		return fmt.Errorf("%w: %w", location.ErrNotCommitted, err)
+	case pgconn.SafeToRetry(err), errors.As(err, &refused) && refused.Code == "25006": // read_only_sql_transaction
+		return notTried(err)
 	case errors.As(err, &refused) && !lostInCommit(refused.Code):
 		return fmt.Errorf("%w: %w", location.ErrNotCommitted, err)
 	}
@@ -111,12 +111,12 @@ func lostInCommit(code string) bool {
 func (h *postgresHot) writeEach(ctx context.Context, sets []location.RowSet) ([]error, error) {
 	conn, err := h.pool.Acquire(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", location.ErrNotCommitted, err)
+		return nil, notTried(err)
 	}
 	defer conn.Release()
 	tx, err := conn.Begin(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", location.ErrNotCommitted, err)
+		return nil, notTried(err)
 	}
 	errs := make([]error, len(sets))
 	failed := false

@@ -92,7 +92,7 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 		return nil, fmt.Errorf("open sqlite:%s: %w", path, errors.Join(err, db.write.Close()))
 	}
 	db.d.appendLog = sqliteLog{db}
-	db.hot = &sqliteHot{db: db.write}
+	db.hot = &sqliteHot{db: db.write, wait: busyTimeout}
 	return db, nil
 }
 

@@ -19,6 +19,7 @@ import (
 // placeholders with names cost a string each. Contexts that cannot be cancelled, see doc.go.
 type sqliteHot struct {
 	db   *sql.DB
+	wait time.Duration // for another's lock
 	conn any // the driver's connection that stmts belong to; another one when it had to be opened again
 	stmt sqliteStmts
 	args []driver.NamedValue
@@ -37,7 +38,7 @@ const (
 func (h *sqliteHot) commit(ctx context.Context, sets []location.RowSet) (errs []error, err error) {
 	conn, err := h.db.Conn(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", location.ErrNotCommitted, err)
+		return nil, notTried(err)
 	}
 	defer conn.Close()
 	err = conn.Raw(func(c any) error {
@@ -54,7 +55,7 @@ func (h *sqliteHot) commit(ctx context.Context, sets []location.RowSet) (errs []
 		}
 		return err
 	})
-	if err != nil && !errors.Is(err, location.ErrUnknownOutcome) {
+	if err != nil && !errors.Is(err, location.ErrUnknownOutcome) && !errors.Is(err, location.ErrNotCommitted) {
 		err = fmt.Errorf("%w: %w", location.ErrNotCommitted, err)
 	}
 	return errs, err
@@ -81,8 +82,8 @@ func refused(err error) error {
 }
 
 // patient runs a statement that takes the lock, and asks again while another connection has it.
-func patient(do func() error) error {
-	for give := time.Now().Add(busyTimeout); ; {
+func (h *sqliteHot) patient(do func() error) error {
+	for give := time.Now().Add(h.wait); ; {
 		if err := do(); !busy(err) || time.Now().After(give) {
 			return err
 		}
@@ -91,16 +92,26 @@ func patient(do func() error) error {
 
 // writeOne writes a set of one row, which is a transaction by itself.
 func (h *sqliteHot) writeOne(set *location.RowSet) ([]error, error) {
-	err := patient(func() error { return h.writeRows(set) })
+	err := h.patient(func() error { return h.writeRows(set) })
 	switch {
 	case err == nil:
 		return nil, nil
 	case errors.Is(err, errOfSet):
 		return []error{setError(set, err)}, nil
-	case busy(err):
-		return nil, err
+	case busy(err), readOnly(err):
+		return nil, notTried(err)
 	}
 	return nil, fmt.Errorf("%w: %w", location.ErrUnknownOutcome, err)
+}
+
+// notTried marks an error before the first change: the lock was another's all the time, or the file cannot be written.
+func notTried(err error) error {
+	return fmt.Errorf("%w: %w: %w", location.ErrNotCommitted, location.ErrNotTried, err)
+}
+
+func readOnly(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_READONLY
 }
 
 func setError(set *location.RowSet, err error) error {
@@ -146,12 +157,12 @@ func run(s driver.Stmt, args []driver.NamedValue) (int64, error) {
 
 // write is one attempt to write all sets. Without savepoints the first bad set ends it.
 func (h *sqliteHot) write(sets []location.RowSet, savepoints bool) (errs []error, err error) {
-	err = patient(func() error {
+	err = h.patient(func() error {
 		_, err := run(h.stmt.begin, nil)
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, notTried(err)
 	}
 	for i := range sets {
 		err := h.writeSet(&sets[i], savepoints)
