@@ -20,7 +20,7 @@ import (
 type sqliteHot struct {
 	db   *sql.DB
 	wait time.Duration // for another's lock
-	conn any // the driver's connection that stmts belong to; another one when it had to be opened again
+	conn any           // the driver's connection that stmts belong to; another one when it had to be opened again
 	stmt sqliteStmts
 	args []driver.NamedValue
 }
