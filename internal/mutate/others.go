@@ -10,7 +10,7 @@ var otherMutations = []mutation{
 	{"server/target/callee.go", "best-q > groupSpan {", "best-q >= groupSpan {", "contacts exactly 0.05 apart are two groups"},
 	{"server/target/callee.go", "group, best = group+1, q", "group = group+1", "every group is anchored at the first one's q"},
 	{"server/target/callee.go", "if a := x.Owner.DefaultAction; a != store.NoAction {", "if a := x.Owner.DefaultAction; a == store.Proxy {", "default_action redirect of a user counts for nothing"},
-	{"server/dispatch.go", "if !equalFold(tag, \"path\") {", "if !equalFold(tag, \"outbound\") {", "Require: path is refused by the redirect server"},
+	{"server/dispatch.go", "if !equalFold(tag, \"path\") {", "if !equalFold(tag, \"outbound\") {", "an OPTIONS that requires path is refused"},
 	{"server/dispatch.go", "!x.route.InDialog || !s.proxy.ForwardAck", "!s.proxy.ForwardAck", "an ACK without a token is forwarded"},
 	{"server/dispatch.go", "!x.route.URI.HasUser && ", "", "the server answers OPTIONS for its users"},
 	{"server/dispatch.go", "return named && (!u.HasPort || listens(set, u.Port))", "return named", "a Route to our name with another port is ours"},

@@ -6,7 +6,7 @@ var registrarMutations = []mutation{
 	{"server/registrar/answer.go", "+ time.Second - 1) / time.Second", ") / time.Second", "what is left of a binding's life is rounded down"},
 	{"server/registrar/answer.go", "Status: 403, Reason: \"Too Many", "Status: 500, Reason: \"Too Many", "too many contacts are 500"},
 	{"server/registrar/contact.go", "values > 1 || !ok || n != 0", "!ok || n != 0", "Contact * beside another contact is taken"},
-	{"server/registrar/contact.go", " && seconds < tooBriefBelow", "", "an hour is refused as too brief"},
+	{"server/registrar/contact.go", "if 0 < seconds && seconds < least", "if seconds < least", "a removal is refused as too brief"},
 	{"server/registrar/contact.go", "return min(seconds, int(set.MaxExpires/time.Second)), nil", "return seconds, nil", "MaxExpires is not asked"},
 	{"server/registrar/contact.go", "(addr.IsMulticast() || addr == broadcast)", "addr == broadcast", "a multicast Contact is taken"},
 	{"server/registrar/contact.go", "if d.direct || d.path.ob {", "if d.direct {", "reg-id counts for nothing behind an edge proxy"},

@@ -12,7 +12,7 @@ import (
 	"sipd/internal/siptest/flow"
 )
 
-// credentials answers the peer's last challenge (RFC 7616 3.4) as user:password. The words nc, nonce, alg and realm of the step
+// credentials answers the peer's last challenge (RFC 7616 3.4) as user:password. The words nc, nonce, alg, realm and uri of the step
 // replace what the peer would take itself.
 func (a *actor) credentials(s *flow.Step, who, method, uri string) (name, value string, err error) {
 	user, password, _ := strings.Cut(who, ":")
@@ -44,6 +44,9 @@ func (a *actor) credentials(s *flow.Step, who, method, uri string) (name, value 
 	}
 	if r, ok := s.Words["realm"]; ok {
 		realm = r
+	}
+	if u, ok := s.Words["uri"]; ok {
+		uri = u
 	}
 	a.nonces[nonce]++
 	nc := a.nonces[nonce]

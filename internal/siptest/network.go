@@ -62,6 +62,7 @@ type Arrival struct {
 type Host struct {
 	Addr    netip.AddrPort
 	Refuses bool // nothing gets through: every send to it fails at once (an ICMP port unreachable, a refused connection)
+	NoTCP   bool // it refuses connections: a peer of RFC 2543
 
 	// Handle, when set, gets what arrives instead of the inbox. It may send only when Shape delays every message: else it
 	// would call the server from within the server.
@@ -215,7 +216,7 @@ func (n *Net) toHost(to transport.Flow, data []byte) error {
 			c = o
 		}
 	}
-	if h := n.hosts[remote]; c == nil && h != nil && !h.Refuses {
+	if h := n.hosts[remote]; c == nil && h != nil && !h.Refuses && !h.NoTCP {
 		c = n.connect(h, local, remote)
 	}
 	n.mu.Unlock()

@@ -343,7 +343,7 @@ var headSegment = regexp.MustCompile(`^(?:!([A-Za-z][A-Za-z-]*)|([A-Za-z][A-Za-z
 // flowWords are the words that may stand behind a message.
 var flowWords = map[string]bool{"call": true, "as": true, "of": true, "again": true, "dialog": true, "auth": true, "nc": true,
 	"nonce": true, "alg": true, "cseq": true, "branch": true, "from": true, "conn": true, "rport": true, "forwarded": true, "tag": true,
-	"source": true, "retry": true, "realm": true}
+	"source": true, "realm": true, "uri": true}
 
 // segment reads what stands between two gaps: a header, or words.
 func (p *parser) segment(s *Step, part string) error {
