@@ -205,6 +205,11 @@ func (b *builder) finish() error {
 		b.PrivateKey = fallbackKey()
 		b.note("PrivateKey is not set: a random one serves until the next start; `sipd db migrate` makes one that stays")
 	}
+	for _, l := range b.Listen {
+		if l.Transport == "udp" && !slices.Contains(b.Listen, Listen{"tcp", l.Addr}) {
+			b.note(fmt.Sprintf("Listen %v without tcp:%v: large requests come by TCP, RFC 3261 18.2.1 wants both", l, l.Addr))
+		}
+	}
 	if len(b.Listen) == 0 {
 		b.ListenDefault = true
 		for _, any := range []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()} {

@@ -232,3 +232,38 @@ func TestEditDistance(t *testing.T) {
 		}
 	}
 }
+
+// RFC 3261 18.2.1: who listens for UDP listens for TCP; who is told not to says so.
+func TestListenUDPWithoutTCP(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		listen []string
+		want   int
+	}{
+		{"default", nil, 0},
+		{"both", []string{"udp:127.0.0.1:5070", "tcp:127.0.0.1:5070"}, 0},
+		{"TCP alone", []string{"tcp:127.0.0.1:5070"}, 0},
+		{"UDP alone", []string{"udp:127.0.0.1:5070"}, 1},
+		{"another port, another address", []string{"udp:127.0.0.1:5070", "tcp:127.0.0.1:5071", "udp:127.0.0.2:5071"}, 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			values := []string{"PrivateKey", "x"}
+			for _, l := range tt.listen {
+				values = append(values, "Listen", l)
+			}
+			s, err := Build(set(values...))
+			if err != nil {
+				t.Fatal(err)
+			}
+			n := 0
+			for _, note := range s.Notes {
+				if strings.Contains(note, "18.2.1") {
+					n++
+				}
+			}
+			if n != tt.want {
+				t.Errorf("got notes %q, want %d about TCP", s.Notes, tt.want)
+			}
+		})
+	}
+}

@@ -22,5 +22,14 @@ func TestLargeToStaticContact(t *testing.T) {
 			r.send(bob, response(got, "200 OK", 2))
 			r.arrived(alice, "SIP/2.0 200")
 		}
+		// A peer that has no TCP, as in RFC 2543, gets it over UDP.
+		bob.NoTCP = true
+		r.send(alice, request("MESSAGE", "sip:bob@example.org", "refused", "X-Long: "+strings.Repeat("a", 1400)+"\n"))
+		got := r.arrived(bob, "MESSAGE")[0]
+		if !strings.Contains(got, "\nVia: SIP/2.0/UDP ") {
+			t.Errorf("after the refused connection: got\n%s\nwant it over UDP", got)
+		}
+		r.send(bob, response(got, "200 OK", 2))
+		r.arrived(alice, "SIP/2.0 200")
 	})
 }
