@@ -4,6 +4,7 @@
 #                 tests can use (Debian, root)
 # make check      format, vet, staticcheck, import table, module files
 # make flows      every call flow with its clauses; make mutate breaks the server a hundred ways and sees flows fail
+# make soak       half a load for SOAK (30m): registrations, calls and nonsense; SOAK_DB=postgres, SOAK_RATE=calls/s
 # make fuzz       every fuzz target for FUZZTIME
 
 SHELL := /bin/bash
@@ -15,10 +16,11 @@ export GOFLAGS := $(GOFLAGS) -buildvcs=false
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 10s
+SOAK ?= 30m
 PKGS ?= ./...
 DATA ?= ./data
 
-.PHONY: all build run check test test-deps flows mutate fuzz e2e outage clean
+.PHONY: all build run check test test-deps flows mutate fuzz e2e outage soak clean
 
 all: build
 
@@ -72,6 +74,10 @@ mutate:
 
 fuzz:
 	.ci/fuzz $(FUZZTIME)
+
+# A real server under mixed load for long; the end of it takes four more minutes. What it checks is in test/soak_test.go.
+soak:
+	SOAK=$(SOAK) go test -count=1 -v -timeout 0 -run '^TestSoak$$' ./test
 
 clean:
 	rm -rf bin
