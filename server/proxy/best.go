@@ -33,7 +33,8 @@ func (x *best) reset() {
 	*x = best{msg: x.msg[:0], tag: x.tag[:0], challenges: x.challenges[:0]}
 }
 
-// rank orders final responses: a 6xx first, then the lowest class; within the 4xx those that tell how to ask again.
+// rank orders final responses (step 6): a 6xx MUST come first, then the lowest class; within the 4xx those that tell how to ask
+// again.
 func rank(status int, local bool) int {
 	r := status / 100 * 10
 	switch {
@@ -96,7 +97,7 @@ func (x *best) collect(m *message.Message, b *branch) {
 	}
 }
 
-// respondBest sends the final response when no branch is left (16.7 steps 6 to 9).
+// respondBest sends the final response when no branch is left, and none has been sent (16.7 steps 6 to 9).
 func (c *Context) respondBest(s *transaction.Shard) {
 	if c.answered || c.tx == nil {
 		return

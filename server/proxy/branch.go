@@ -47,7 +47,7 @@ func (b *branch) Response(s *transaction.Shard, _ *transaction.Client, m *messag
 // Failed is transaction.ClientUser: no final response will come.
 func (b *branch) Failed(s *transaction.Shard, _ *transaction.Client, why transaction.Failure, _ error) {
 	c := b.c
-	status := 408 // 16.8, 16.7: Timer B or F counts as 408.
+	status := 408 // 16.6 step 7, 16.8: Timer B or F counts as 408.
 	switch why {
 	case transaction.TransportFail:
 		// 16.9: as if a 503 had been received. A second way to the same target comes first.

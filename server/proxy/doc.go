@@ -2,18 +2,21 @@
 //
 //	validate.go   16.3  is the request fit to be forwarded
 //	route.go      16.4  route information preprocessing; token.go says which routes are ours
-//	forward.go    16.6  one copy for one target; branch.go is the copy's fate
-//	recordroute.go      its step 4: Record-Route, and whom a token names
-//	nexthop.go          its step 7: address, port and transport; what is refused
 //	fork.go       16.6  which targets when: groups of q, Max-Breadth (RFC 5393 5)
-//	response.go   16.7  responses; best.go chooses among them
+//	forward.go          one copy for one target, steps 1 to 11
+//	recordroute.go      step 4: Record-Route, and whom a token names
+//	nexthop.go          step 7: address, port and transport; what is refused
+//	loop.go             step 8: the second part of a branch; loop detection (16.3 step 4, RFC 5393 4.2)
+//	response.go   16.7  steps 1 to 5, 9 and 10: a response comes
+//	best.go             steps 6 and 7: the best one goes upstream
 //	timerc.go     16.8  Timer C
+//	branch.go     16.9  what becomes of a copy; transport errors
 //	cancel.go     16.10 CANCEL, downstream and from upstream
 //	stateless.go  16.11 the ACK to a 2xx, which has no transaction
-//	context.go          the response context, which ties a server transaction to its branches
+//	context.go    16.2  the response context, which ties a server transaction to its branches
 //	afterlife.go        what is left of a context after a 2xx
-//	loop.go             loop detection (RFC 5393 4.2)
 //
-// 16.5 (the target set) is package target's. The package has no goroutine and no lock: everything runs under the lock of
+// 16.4 and 16.6 step 6 (postprocessing) are two halves of route.go. 16.5 (the target set) is package target's, which never
+// recurses on a response (16.7 step 4). docs/rfc.txt has a row for each clause, with the test that shows it. The package has no goroutine and no lock: everything runs under the lock of
 // the call's shard (package transaction). It never challenges and never decides whether somebody may call.
 package proxy

@@ -96,6 +96,14 @@ func TestNextHopByFlow(t *testing.T) {
 			}
 		})
 	}
+	t.Run("token: sips", func(t *testing.T) { // TLS or nothing (RFC 3261 16.6 step 7).
+		for proto, want := range map[transport.Proto]bool{transport.UDP: false, transport.TCP: false, transport.TLS: true, transport.WSS: true} {
+			r := Route{URI: parse(t, "sips:bob@10.0.0.11"), InDialog: true, to: side{byFlow: true, flow: transport.Flow{Proto: proto, Remote: nat}}}
+			if _, _, ok := p.nextHop(&r, target.Target{}, netip.MustParseAddr("10.0.0.1")); ok != want {
+				t.Errorf("over %v: got %v, want %v", proto, ok, want)
+			}
+		}
+	})
 	own := netip.MustParseAddrPort("10.0.0.100:5062")
 	next := netip.MustParseAddrPort("10.0.0.11:5060")
 	for _, tt := range []struct {
@@ -116,6 +124,9 @@ func TestNextHopByFlow(t *testing.T) {
 			"UDP 127.0.0.1:5070 from 127.0.0.1:5060", ""},
 		{"registered: flow, and loopback as Contact", location.Binding{Expires: 1, ByFlow: true, Source: nat, Local: own, Next: netip.MustParseAddrPort("127.0.0.1:6379")},
 			"UDP 198.51.100.9:33000 from 10.0.0.100:5062", ""},
+		{"sips Contact over TCP", location.Binding{URI: "SIPS:bob@10.0.0.11", ByFlow: true, Proto: uint8(transport.TCP), Source: nat, Local: own, Next: next}, "", ""},
+		{"sips Contact over TLS", location.Binding{URI: "sips:bob@10.0.0.11", ByFlow: true, Proto: uint8(transport.TLS), Source: nat, Local: own, Next: next, NextProto: uint8(transport.UDP)},
+			"TLS 198.51.100.9:33000 from 10.0.0.100:5062", ""},
 		{"an administrator's loopback", location.Binding{Next: netip.MustParseAddrPort("127.0.0.1:5070")}, "UDP 127.0.0.1:5070 from 127.0.0.1:5060", ""},
 	} {
 		t.Run("binding: "+tt.name, func(t *testing.T) {

@@ -6,7 +6,8 @@ import (
 	"sipd/server/transport"
 )
 
-// response does RFC 3261 16.7 for a response of branch b. Step 1, finding the response context, was the branch itself.
+// response does RFC 3261 16.7 for a response of branch b. Step 1, finding the response context, was the branch itself. A response
+// without a transaction does not get here: it MUST NOT be forwarded (RFC 6026 8.2).
 func (c *Context) response(s *transaction.Shard, b *branch, m *message.Message) {
 	status := m.Status()
 	// Step 2: Timer C.
@@ -21,7 +22,7 @@ func (c *Context) response(s *transaction.Shard, b *branch, m *message.Message) 
 		}
 	case status == 100: // Step 5: never forwarded.
 	case status < 200:
-		if !c.answered && !b.final {
+		if !c.answered && !b.final { // Step 5: at once, until a final response has been sent.
 			c.p.forwardUp(s, c.tx, m)
 		}
 	case status < 300:
@@ -39,15 +40,15 @@ func (c *Context) success(s *transaction.Shard, b *branch, m *message.Message) {
 		s.Disarm(&b.timerC)
 	}
 	b.succeeded = true
-	if !c.answered || c.invite() {
-		c.p.forwardUp(s, c.tx, m)
-		c.stop(s, completedElsewhere)
-		c.finish(s, m.Status(), b.flow(), m.ToTag())
-	}
+	c.p.forwardUp(s, c.tx, m) // Of those to a non-INVITE the server transaction lets only the first pass.
+	c.stop(s, completedElsewhere)
+	c.finish(s, m.Status(), b.flow(), m.ToTag())
 	c.retire(s)
 }
 
-// forwardUp sends m upstream in tx without our Via (steps 3 and 9). Without a transaction it goes nowhere (RFC 6026 8.9).
+// forwardUp sends m upstream in tx without our Via (steps 3 and 9). Nothing else of it is touched, neither Record-Route (step 8 is
+// optional: each side has got a value of its own, RFC 5658 5) nor body nor To tag. Without a transaction it is discarded (RFC
+// 6026 8.3).
 func (p *Proxy) forwardUp(s *transaction.Shard, tx *transaction.Server, m *message.Message) {
 	if tx == nil {
 		return
