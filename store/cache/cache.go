@@ -46,6 +46,7 @@ type Cache struct {
 	writer chan struct{} // one token: who has it may make the next snapshot
 	wake   chan struct{} // something changed
 	bad    error         // settings that cannot be used, a settingsError; whoever has the token may change it
+	saved  bool          // the tables in force are saved ones: changes are not counted from them; guarded likewise
 
 	mu     sync.Mutex
 	status Status // guarded by mu
@@ -132,7 +133,7 @@ func (c *Cache) refresh(ctx context.Context) error {
 	default:
 		settings, b.values = prev.Settings, prev.values
 	}
-	c.bad = err
+	c.bad, c.saved = err, false
 	c.publish(ctx, b.snapshot(settings, server, seq, now), b.problems, now)
 	return err
 }
@@ -159,7 +160,7 @@ func (c *Cache) update(ctx context.Context) error {
 	}
 	defer c.release()
 	prev := c.snap.Load()
-	if prev == nil {
+	if prev == nil || c.saved {
 		return c.refresh(ctx)
 	}
 	now := time.Now()
