@@ -69,11 +69,45 @@ func missing(rows []rfcRow, exists func(file string) bool, tests map[string]bool
 			bad = append(bad, fmt.Sprintf("line %d names the test %s, which does not exist", r.line, name))
 		}
 	}
+	bad = append(bad, misplaced(rows)...)
 	for _, d := range found {
 		if !slices.ContainsFunc(rows, func(r rfcRow) bool {
 			return r.rfc == d.rfc && r.section == d.section && slices.Contains(r.where, d.file) && strings.HasPrefix(r.remark, "deviates")
 		}) {
 			bad = append(bad, fmt.Sprintf("%s deviates from RFC %s %s, and no row says so", d.file, d.rfc, d.section))
+		}
+	}
+	return bad
+}
+
+// clause is the section column of a row about one clause: "18.2.1 MUST 3" is the third clause of 18.2.1.
+var clause = regexp.MustCompile(`^(.+?) (?:MUST|MUST NOT|SHOULD|SHOULD NOT|REQUIRED|RECOMMENDED|NOT RECOMMENDED) ([0-9]+)$`)
+
+// misplaced says which rows stand twice, and which clauses stand without their section above them or not in their order.
+func misplaced(rows []rfcRow) (bad []string) {
+	clauses := map[string]int{} // how many of a section there have been
+	for _, r := range rows {
+		key := r.rfc + " | " + r.section
+		if _, twice := clauses[key]; twice {
+			bad = append(bad, fmt.Sprintf("line %d: there is another row %s", r.line, key))
+		}
+		clauses[key] = 0
+		m := clause.FindStringSubmatch(r.section)
+		if m == nil {
+			continue
+		}
+		of := r.rfc + " | " + m[1]
+		last, ok := clauses[of]
+		switch n := last + 1; {
+		case !ok:
+			bad = append(bad, fmt.Sprintf("line %d: a clause of %s, which has no row above it", r.line, of))
+		case m[2] != fmt.Sprint(n):
+			bad = append(bad, fmt.Sprintf("line %d: got clause %s of %s, want %d: they are counted through, in the order of the text", r.line, m[2], of, n))
+		default:
+			clauses[of] = n
+		}
+		if r.remark == "" {
+			bad = append(bad, fmt.Sprintf("line %d: the clause is not said", r.line))
 		}
 	}
 	return bad
@@ -123,6 +157,13 @@ func TestSupportTableFaults(t *testing.T) {
 		want      int
 	}{
 		{"true", "3261 | 18.4 | partial | a.go | x.flow TestA | deviates: so", 0},
+		{"clauses", "3261 | 18.4 | yes | a.go | TestA | deviates: so\n3261 | 18.4 SHOULD 1 | no | | | so\n3261 | 18.4 MUST NOT 2 | no | | | so", 0},
+		{"a row twice", "3261 | 18.4 | yes | a.go | TestA | deviates: so\n3261 | 18.4 | no | | | so", 1},
+		{"a clause without its section", "3261 | 18.4 | yes | a.go | TestA | deviates: so\n3261 | 18.3 MUST 1 | no | | | so", 1},
+		{"a clause above its section", "3261 | 18.4 MUST 1 | no | | | so\n3261 | 18.4 | yes | a.go | TestA | deviates: so", 1},
+		{"a clause is missing", "3261 | 18.4 | yes | a.go | TestA | deviates: so\n3261 | 18.4 SHOULD 2 | no | | | so", 1},
+		{"clauses counted by their word", "3261 | 18.4 | yes | a.go | TestA | deviates: so\n3261 | 18.4 SHOULD 1 | no | | | so\n3261 | 18.4 MUST 1 | no | | | so", 1},
+		{"a clause that is not said", "3261 | 18.4 | yes | a.go | TestA | deviates: so\n3261 | 18.4 SHOULD 1 | no | | |", 1},
 		{"no file", "3261 | 18.4 | partial | a.go b.go | x.flow | deviates: so", 1},
 		{"no flow", "3261 | 18.4 | partial | a.go | y.flow | deviates: so", 1},
 		{"no test", "3261 | 18.4 | partial | a.go | TestB | deviates: so", 1},

@@ -140,6 +140,8 @@ func TestDecide(t *testing.T) {
 
 		{"2: unknown extension", s, toAlice, alice, []string{"Require: path, foo, 100rel", contact}, "420 Unsupported: foo, 100rel"},
 		{"2: before authentication", s, toAlice, "", []string{"Require: foo", contact}, "420 Unsupported: foo"},
+		{"2: before a To in a foreign domain", s, "<sip:alice@elsewhere.org>", "", []string{"Require: foo", contact}, "420 Unsupported: foo"},
+		{"1: before Require", s, toAlice, alice, []string{"REGISTER sip:elsewhere.org SIP/2.0", "Require: foo", contact}, "403"},
 		{"2: path is known", s, toAlice, alice, []string{"Require: path", contact}, updated},
 		{"2: outbound not over UDP, where we answer no STUN", s, toAlice, alice, []string{"Require: outbound", contact}, "420 Unsupported: outbound"},
 		{"RFC 3327 5.3: Path that the UA does not support", s, toAlice, alice, []string{"Path: <sip:p1.example.com;lr>", contact}, "420 Unsupported: path"},
@@ -155,9 +157,11 @@ func TestDecide(t *testing.T) {
 		{"3: AuthMethod none, From is a stranger", none, toAlice, "", []string{"From: <sip:alice@elsewhere.org>;tag=1", contact}, "403"},
 
 		{"4: somebody else's AOR", s, toAlice, "bob@example.com", []string{contact}, "403"},
+		{"4: before Contact is looked at", s, toAlice, "bob@example.com", []string{"Contact: *"}, "403"},
 		{"4: disabled", s, "<sip:carol@example.com>", "carol@example.com", []string{contact}, "403"},
 
 		{"5: To in a foreign domain", s, "<sip:alice@elsewhere.org>", alice, []string{contact}, "404"},
+		{"5: To in a foreign domain, nobody is asked", s, "<sip:alice@elsewhere.org>", "", []string{contact}, "404"},
 		{"5: unknown user, after good credentials", s, "<sip:nobody@example.com>", alice, []string{contact}, "404"},
 		{"5: To without user", s, "<sip:example.com>", alice, []string{contact}, "404"},
 		{"5: To is no SIP URI", s, "<tel:+12125550000>", alice, []string{contact}, "404"},
