@@ -27,7 +27,7 @@ var proxyMutations = []mutation{
 
 	{"server/proxy/fork.go", "return max(1, min(n, defaultBreadth))", "return max(1, n)", "a Max-Breadth beyond 60 is believed"},
 	{"server/proxy/fork.go", "width = min(width, c.breadth)", "", "a group is wider than its breadth"},
-	{"server/proxy/fork.go", "if started && c.invite() && c.next", "if started && c.next", "a non-INVITE goes to the next group by TimeOut"},
+	{"server/proxy/fork.go", "if c.invite() {\n\t\t\tparts = ", "if !c.invite() {\n\t\t\tparts = ", "breadth is held back for groups that will not ring, and not for those that will"},
 	{"server/proxy/fork.go", "if c.set.CancelOnTimeout {", "if !c.set.CancelOnTimeout {", "TimeOut cancels when it should not"},
 	{"server/proxy/fork.go", "if c.trying == 0 {\n\t\ts.Disarm", "if c.trying <= 1 {\n\t\ts.Disarm", "the best response goes upstream while one branch rings"},
 	{"server/proxy/fork.go", "\tc.stopped = true\n", "", "a 6xx or a CANCEL does not keep later groups from starting"},
