@@ -4,7 +4,7 @@ package main
 var otherMutations = []mutation{
 	{"server/target/target.go", "if has && !own && t.Domain(maddr) == nil {", "if has && own && t.Domain(maddr) == nil {", "a maddr somewhere else is ours, one of ours is not"},
 	{"server/target/caller.go", "u.AuthPolicy == store.Never && !u.Disabled {", "u.AuthPolicy == store.Never {", "a disabled caller is believed"},
-	{"server/target/caller.go", "if !t.Owns(f.User, d.aor) {", "if f.User == nil {", "who has credentials may write any From"},
+	{"server/target/caller.go", "if !t.Owns(f.User, d.aor) {", "if len(d.aor) == 0 {", "who has credentials may write any From"},
 	{"server/target/callee.go", "u.AuthPolicy < strictest.AuthPolicy", "u.AuthPolicy > strictest.AuthPolicy", "the laxest policy of a group counts"},
 	{"server/target/callee.go", "case d.sips && !isSIPS(b.URI):", "case d.sips && isSIPS(b.URI):", "a sips request goes to sip contacts"},
 	{"server/target/callee.go", "best-q > groupSpan {", "best-q >= groupSpan {", "contacts exactly 0.05 apart are two groups"},
