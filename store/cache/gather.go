@@ -118,18 +118,24 @@ func (g *gather) credential(c *store.Credential) {
 	}
 }
 
-// same notes a credential that the record has as it is, or in a last good version.
+// same notes a credential that the record has as it is. One that cannot be used is not a difference: its last good version
+// is as good as come.
 func (g *gather) same(c *store.Credential) bool {
 	i, old := g.prev.at(g.run.at).find(c.Username, c.Realm, c.Algorithm)
-	err := c.Check()
-	if err != nil {
-		g.problem("credentials", c.Username, err)
-	}
-	if i >= 0 && i < seenCredentials && (err != nil || sameHex(c.HA1, old.ha1)) {
+	known := i >= 0 && i < seenCredentials
+	if known && sameHex(c.HA1, old.ha1) {
 		*g.mask(g.run.at) |= 2 << i
 		return true
 	}
-	return i < 0 && err != nil
+	err := c.Check()
+	if err == nil || i >= seenCredentials {
+		return false
+	}
+	g.problem("credentials", c.Username, err)
+	if known {
+		*g.mask(g.run.at) |= 2 << i
+	}
+	return true
 }
 
 // differs makes the user at a location a pending one, with the credentials that came so far.
