@@ -217,7 +217,7 @@ func (n *Net) toHost(to transport.Flow, data []byte) error {
 		}
 	}
 	if h := n.hosts[remote]; c == nil && h != nil && !h.Refuses && !h.NoTCP {
-		c = n.connect(h, local, remote)
+		c = n.connect(h, netip.AddrPortFrom(local.Addr(), firstPort+uint16(n.lastConn)), remote) // Dialled: from no listener's port.
 	}
 	n.mu.Unlock()
 	if c == nil {
