@@ -16,18 +16,21 @@ func TestLargeToStaticContact(t *testing.T) {
 		} {
 			r.send(alice, request("MESSAGE", "sip:bob@example.org", tt.callID, tt.more))
 			got := r.arrived(bob, "MESSAGE")[0]
-			if !strings.Contains(got, "\nVia: "+tt.want+" ") {
+			if !strings.Contains(got, "\nVia: "+tt.want+" 10.0.0.100") {
 				t.Errorf("%s: got over another transport than %s:\n%s", tt.callID, tt.want, got)
 			}
 			r.send(bob, response(got, "200 OK", 2))
 			r.arrived(alice, "SIP/2.0 200")
 		}
-		// A peer that has no TCP, as in RFC 2543, gets it over UDP.
+	})
+	// RFC 2543 peers need not have TCP.
+	onRig(t, bobAtHome+" static", func(r *rig) {
+		alice, bob := r.host("10.0.0.1"), r.host("10.0.0.11")
 		bob.NoTCP = true
 		r.send(alice, request("MESSAGE", "sip:bob@example.org", "refused", "X-Long: "+strings.Repeat("a", 1400)+"\n"))
 		got := r.arrived(bob, "MESSAGE")[0]
-		if !strings.Contains(got, "\nVia: SIP/2.0/UDP ") {
-			t.Errorf("after the refused connection: got\n%s\nwant it over UDP", got)
+		if !strings.Contains(got, "\nVia: SIP/2.0/UDP 10.0.0.100") {
+			t.Errorf("TCP is refused: got\n%s\nwant it over UDP", got)
 		}
 		r.send(bob, response(got, "200 OK", 2))
 		r.arrived(alice, "SIP/2.0 200")
