@@ -19,11 +19,12 @@ type branch struct {
 	late   bool           // cancelled because it rang too long
 
 	succeeded bool // with a 2xx
+	overTCP   bool // TCP was taken for its size (18.1.1); UDP is what remains
 }
 
 func (b *branch) reset() {
 	b.client, b.target, b.alt = nil, target.Target{}, transport.Flow{}
-	b.final, b.late, b.succeeded = false, false, false
+	b.overTCP, b.final, b.late, b.succeeded = false, false, false, false
 }
 
 // newBranch returns the next branch of the context.

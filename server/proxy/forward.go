@@ -47,12 +47,12 @@ func (b *branch) send(s *transaction.Shard, flow transport.Flow) bool {
 	defer c.p.scratch.Put(x)
 	x.via = client.AppendBranch(c.p.appendVia(x.via[:0], flow), c.loop)
 	c.write(x, b, flow)
-	if len(x.buf) > maxUDPRequest && flow.Proto == transport.UDP && !c.keepsUDP(b) {
+	if len(x.buf) > maxUDPRequest && flow.Proto == transport.UDP && !b.overTCP && !c.keepsUDP(b) {
 		// 18.1.1: a large request takes TCP, and UDP when that cannot be had.
 		tcp := transport.Flow{Proto: transport.TCP, Remote: flow.Remote}
 		if src, ok := c.p.net.Source(transport.TCP, flow.Remote.Addr()); ok {
 			tcp.Local = src
-			b.alt, flow = flow, tcp
+			b.alt, b.overTCP, flow = flow, true, tcp
 			x.via = client.AppendBranch(c.p.appendVia(x.via[:0], flow), c.loop)
 			c.write(x, b, flow)
 		}
