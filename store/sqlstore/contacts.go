@@ -67,6 +67,9 @@ func (r *contactRow) binding() *location.Binding {
 func (db *DB) LoadBindings(ctx context.Context, each func(aor sipaddr.AOR, b *location.Binding) error) error {
 	ctx, cancel := deadline(ctx)
 	defer cancel()
+	if err := db.hot.fence(ctx); err != nil {
+		return db.wrap("load bindings", err)
+	}
 	row := newContactRow()
 	var bad location.BadRowsError
 	err := eachRow(ctx, db.read, func(r *sql.Rows) error {
@@ -86,6 +89,9 @@ func (db *DB) LoadBindings(ctx context.Context, each func(aor sipaddr.AOR, b *lo
 func (db *DB) LoadAOR(ctx context.Context, aor sipaddr.AOR) ([]*location.Binding, error) {
 	ctx, cancel := deadline(ctx)
 	defer cancel()
+	if err := db.hot.fence(ctx); err != nil {
+		return nil, db.wrap("load bindings of "+string(aor), err)
+	}
 	var list []*location.Binding
 	row := newContactRow()
 	err := eachRow(ctx, db.read, func(r *sql.Rows) error {

@@ -32,6 +32,8 @@ type DB struct {
 // hotWriter writes registrations.
 type hotWriter interface {
 	commit(ctx context.Context, sets []location.RowSet) ([]error, error)
+	// fence returns when no commit without an answer can change rows any more.
+	fence(ctx context.Context) error
 }
 
 // dialect is what the two databases do not do alike.

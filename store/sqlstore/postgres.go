@@ -42,6 +42,7 @@ func openPostgres(ctx context.Context, dburl string) (*DB, error) {
 		return nil, errors.New("the database URL cannot be read: write postgres://user:password@host/database, special characters of the password as %XX")
 	}
 	cfg.MaxConns = postgresConns
+	cfg.AfterRelease = writable
 	if cfg.ConnConfig.ConnectTimeout == 0 {
 		cfg.ConnConfig.ConnectTimeout = connectTimeout
 	}

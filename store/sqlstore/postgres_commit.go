@@ -17,7 +17,8 @@ import (
 // postgresHot writes registrations: the rows of a whole batch as arrays, in one statement each for deletes and upserts,
 // in one round trip.
 type postgresHot struct {
-	pool *pgxpool.Pool
+	pool     *pgxpool.Pool
+	doubtful []uint32 // process numbers of sessions whose last commit had no answer, see fence
 }
 
 const (
@@ -70,7 +71,7 @@ func (h *postgresHot) writeAll(ctx context.Context, sets []location.RowSet) erro
 	defer conn.Release()
 	batch := &pgx.Batch{}
 	queueRows(batch, sets)
-	return outcome(conn.SendBatch(ctx, batch).Close())
+	return h.doubt(conn.Conn(), outcome(conn.SendBatch(ctx, batch).Close()))
 }
 
 // ofRow tells whether an error is about the row that was to be written; every other ends the whole batch: no space left, a
@@ -146,7 +147,7 @@ func (h *postgresHot) writeEach(ctx context.Context, sets []location.RowSet) ([]
 			return nil, fmt.Errorf("%w: %w", location.ErrNotCommitted, errors.Join(err, tx.Rollback(end)))
 		}
 	}
-	if err := outcome(tx.Commit(ctx)); err != nil {
+	if err := h.doubt(conn.Conn(), outcome(tx.Commit(ctx))); err != nil {
 		return nil, err
 	}
 	if !failed {

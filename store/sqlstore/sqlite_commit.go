@@ -61,6 +61,9 @@ func (h *sqliteHot) commit(ctx context.Context, sets []location.RowSet) (errs []
 	return errs, err
 }
 
+// fence has nothing to wait for: a commit has ended when commit returns.
+func (h *sqliteHot) fence(context.Context) error { return nil }
+
 // errOfSet marks an error that is one set's own; every other ends the whole batch: no space left, a broken disk.
 var errOfSet = errors.New("set refused")
 

@@ -157,7 +157,11 @@ func (c *Cluster) Kill(t testing.TB) {
 // Hang stops every process of the server: it accepts connections, and nothing else.
 func (c *Cluster) Hang() { c.freeze() }
 
-// Continue ends Hang.
+// Deafen stops the postmaster alone: sessions go on, but there are no new ones, and nobody hears that a statement is to be
+// cancelled.
+func (c *Cluster) Deafen() { syscall.Kill(c.pid, syscall.SIGSTOP) }
+
+// Continue ends Hang and Deafen.
 func (c *Cluster) Continue() {
 	for _, p := range c.processes() {
 		syscall.Kill(p, syscall.SIGCONT)

@@ -1,0 +1,53 @@
+package sqlstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"sipd/location"
+)
+
+// fencePoll is how often fence looks whether a session has ended.
+const fencePoll = 20 * time.Millisecond
+
+// doubt notes that the outcome of what a session was to commit is not known. The server may not even have read it: a process that stood still, or
+// packets that are sent again, and it commits long after the client has closed the connection.
+func (h *postgresHot) doubt(conn *pgx.Conn, err error) error {
+	if errors.Is(err, location.ErrUnknownOutcome) {
+		h.doubtful = append(h.doubtful, conn.PgConn().PID())
+	}
+	return err
+}
+
+// fence ends the sessions in doubt and waits until they are gone: what is read then stays true. Another session of ours that has got the
+// number of one meanwhile ends for nothing.
+func (h *postgresHot) fence(ctx context.Context) error {
+	for len(h.doubtful) > 0 {
+		var there bool
+		err := h.pool.QueryRow(ctx, `SELECT count(pg_terminate_backend(pid)) > 0 FROM pg_stat_activity
+			WHERE pid = $1 AND usename = current_user AND datname = current_database() AND pid <> pg_backend_pid()`, int32(h.doubtful[0])).Scan(&there)
+		if err != nil {
+			return fmt.Errorf("end a session whose commit had no answer: %w", err)
+		}
+		if !there {
+			h.doubtful = h.doubtful[1:]
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("end a session whose commit had no answer: %w", ctx.Err())
+		case <-time.After(fencePoll):
+		}
+	}
+	return nil
+}
+
+// writable tells whether a session may be used again: one that began while the database was read-only stays so when the
+// database is not any more. Postgres tells each session what it is.
+func writable(conn *pgx.Conn) bool {
+	return conn.PgConn().ParameterStatus("default_transaction_read_only") != "on"
+}
