@@ -48,7 +48,7 @@ func (r *rig) count() {
 		if c.completed() {
 			row.completed++
 		}
-		if c.invite == 200 && c.began.After(r.faultAt) {
+		if c.invite == 200 && c.began.After(r.faultAt) && !r.serverGone(c.began, c.inviteAt) {
 			setups = append(setups, c.setup)
 		}
 	}
@@ -69,7 +69,9 @@ func (r *rig) count() {
 		if op.sent.Before(r.faultAt) || op.sent.After(r.healAt) {
 			continue
 		}
-		row.slowest = max(row.slowest, op.done.Sub(op.sent))
+		if !r.serverGone(op.sent, op.done) {
+			row.slowest = max(row.slowest, op.done.Sub(op.sent))
+		}
 		switch {
 		case op.status == 200:
 			row.ok++

@@ -3,6 +3,9 @@ package test
 import (
 	"context"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"net/netip"
 	"os/exec"
 	"path/filepath"
@@ -121,13 +124,39 @@ func (r *rig) admin() string { return filepath.Join(r.work, "admin") }
 // server is the one that runs.
 func (r *rig) server() *process { return r.servers[len(r.servers)-1] }
 
-// crash kills the server and starts another one; calls under way then are nobody's fault.
-func (r *rig) crash() {
+// without kills the server, does something, and starts another one; calls under way then are nobody's fault.
+func (r *rig) without(do func()) {
 	r.t.Helper()
 	from := time.Now()
 	r.server().kill()
+	do()
 	r.serve()
+	if n := len(r.killed); n > 0 && r.killed[n-1].to.After(time.Now()) {
+		r.killed[n-1].to = time.Now()
+		return
+	}
 	r.killed = append(r.killed, span{from, time.Now()})
+}
+
+// readyz reads the page for monitors.
+func (r *rig) readyz() string {
+	r.t.Helper()
+	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", r.admin())
+	}}}
+	defer client.CloseIdleConnections()
+	response, err := client.Get("http://sipd/readyz")
+	if err != nil {
+		r.t.Errorf("readyz: %v", err)
+		return ""
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		r.t.Errorf("readyz: %v", err)
+	}
+	return string(text)
 }
 
 // warm starts the server and the traffic.

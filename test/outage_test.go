@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -75,8 +76,26 @@ var outageCases = []outageCase{
 	{
 		name: "killed, and the server too", database: "postgres", hold: 8 * time.Second,
 		begin:  func(r *rig) { r.cluster.Kill(r.t) },
-		during: func(r *rig) { r.crash() },
+		during: func(r *rig) { r.without(func() {}) },
 		end:    func(r *rig) { r.cluster.Start(r.t) },
+	},
+	{
+		// The dead server's session holds the lock of the database until Postgres looks.
+		name: "hung, and the server killed", database: "postgres", hold: 8 * time.Second,
+		begin:  func(r *rig) { r.cluster.Hang() },
+		during: func(r *rig) { r.without(func() {}) },
+		end:    func(r *rig) { r.cluster.Continue() },
+	},
+	{
+		name: "server started without it", database: "postgres", hold: 8 * time.Second,
+		begin: func(r *rig) { r.restartWithout(func() { r.cluster.Kill(r.t) }) },
+		end:   func(r *rig) { r.cluster.Start(r.t) },
+	},
+	{
+		name: "tables of a newer sipd", database: "postgres", hold: 8 * time.Second,
+		begin:  func(r *rig) { r.newerTables() },
+		during: func(r *rig) { r.refusesNewer() },
+		end:    func(r *rig) { r.olderTables() },
 	},
 	{
 		name: "locked", database: "sqlite", short: true, hold: longOutage,
@@ -84,11 +103,93 @@ var outageCases = []outageCase{
 		end:   func(r *rig) { r.undo() },
 	},
 	{
+		name: "read-only", database: "sqlite", on: ownDisk, hold: 8 * time.Second,
+		// What a kernel does to a file system when its disk fails.
+		begin: func(r *rig) { run(r.t, "mount", "-o", "remount,abort", r.folder) },
+		end: func(r *rig) {
+			r.without(func() {
+				unmount(r.t, r.folder)
+				if out, err := tryRun("e2fsck", "-p", r.image); err != nil && !strings.Contains(out, "recovering journal") {
+					r.t.Fatalf("e2fsck: %v %s", err, out)
+				}
+				run(r.t, "mount", "-o", "loop", r.image, r.folder)
+			})
+			r.row.note = "mended while the server was down"
+		},
+	},
+	{
 		name: "disk full", database: "sqlite", on: smallDisk, hold: 8 * time.Second,
 		begin: func(r *rig) { r.undo = fillDisk(r.t, r.folder) },
 		end:   func(r *rig) { r.undo() },
 	},
+	{
+		name: "locked, and the server killed", database: "sqlite", hold: 8 * time.Second,
+		begin:  func(r *rig) { r.undo = r.db.lockAway(r.t) },
+		during: func(r *rig) { r.without(func() {}) },
+		end:    func(r *rig) { r.undo() },
+	},
+	{
+		name: "server started without it", database: "sqlite", hold: 8 * time.Second,
+		begin: func(r *rig) { r.restartWithout(func() { r.undo = r.db.lockAway(r.t) }) },
+		end:   func(r *rig) { r.undo() },
+	},
+	{
+		name: "tables of a newer sipd", database: "sqlite", hold: 8 * time.Second,
+		begin:  func(r *rig) { r.newerTables() },
+		during: func(r *rig) { r.refusesNewer() },
+		end:    func(r *rig) { r.olderTables() },
+	},
 }
+
+// newerTables changes the tables as the migration of a newer program might.
+func (r *rig) newerTables() {
+	r.t.Helper()
+	r.db.exec(r.t, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, "+map[string]string{"sqlite": "1", "postgres": "true"}[r.db.name]+")",
+		"ALTER TABLE contacts RENAME COLUMN methods TO methods_known")
+}
+
+func (r *rig) olderTables() {
+	r.t.Helper()
+	r.without(func() {
+		r.db.exec(r.t, "ALTER TABLE contacts RENAME COLUMN methods_known TO methods", "DELETE FROM goose_db_version WHERE version_id = 9999")
+	})
+}
+
+// refusesNewer starts another server in the place of the one that runs: it must end and say why.
+func (r *rig) refusesNewer() {
+	r.t.Helper()
+	from := time.Now()
+	r.server().kill()
+	p := r.launch()
+	select {
+	case <-p.done:
+	case <-time.After(20 * time.Second):
+		r.t.Fatalf("sipd goes on with the tables of a newer one:\n%s", p.output())
+	}
+	if out := p.output(); !strings.Contains(out, "newer") || strings.Contains(out, "sipd ready") {
+		r.t.Errorf("sipd does not say that the tables are newer:\n%s", out)
+	}
+	r.killed = append(r.killed, span{from, time.Now().Add(time.Hour)}) // Until olderTables.
+}
+
+// restartWithout stops the server in good order, takes the database away, and starts the server again: it must serve calls and say
+// how old what it knows is.
+func (r *rig) restartWithout(away func()) {
+	r.t.Helper()
+	from := time.Now()
+	if err := r.server().stop(20 * time.Second); err != nil {
+		r.t.Errorf("sipd: %v", err)
+	}
+	away()
+	r.serve()
+	r.killed = append(r.killed, span{from, time.Now()})
+	if page := r.readyz(); !strings.Contains(page, `"ready":true`) || !agedPage.MatchString(page) {
+		r.t.Errorf("/readyz does not say how old the tables are: %s", page)
+	}
+}
+
+// agedPage finds a time of day on the page.
+var agedPage = regexp.MustCompile(`of \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d`)
 
 // TestOutage takes the database away from a server under traffic, gives it back, and looks for everything that was answered.
 func TestOutage(t *testing.T) {
