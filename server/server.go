@@ -145,8 +145,8 @@ func (s *Server) open() int { return s.proxy.Open() + int(s.registering.Load()) 
 // Flush sends what location's completions queued: location.Service calls it after each batch of Done.
 func (s *Server) Flush() { s.commits.Flush() }
 
-// Trim gives back what is kept for reuse and not in use; for times with little to do.
-func (s *Server) Trim() { s.transactions.Trim() }
+// Trim gives back what is kept for reuse and not in use, about so many bytes; for times with little to do.
+func (s *Server) Trim() (bytes uint64) { return s.transactions.Trim() }
 
 // Status is the server's gauges and counters, for the state dump and tests.
 type Status struct {

@@ -36,6 +36,7 @@ var scenes = []scene{
 	{"cancelled when it is answered", 4, "z", (*call).giveUpLate, 0, []int{200, 487}},
 	{"forked, one answers", 8, "f", (*call).talk, 0, []int{200}},
 	{"forked, one declines", 4, "g", (*call).fail, 0, []int{603}},
+	{"the phone refuses the connection", 3, "k", (*call).fail, 0, []int{500}},
 	{"nobody at home", 3, "n", (*call).fail, 0, []int{480}},
 	{"unknown user", 3, "", (*call).fail, 0, []int{404}},
 	{"no answer to the INVITE", 1, "d", (*call).fail, takesTimerH, []int{408}},
@@ -337,6 +338,7 @@ func (k *call) hangConnection() {
 	}
 	k.l = l
 	k.known, k.from = nil, "<sip:stranger@elsewhere.example>;tag=gone"
+	k.invite.from = k.from
 	k.begin()
 	k.until(setUpLimit, ringing)
 	l.end()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/netip"
 	"strings"
 	"sync"
@@ -31,6 +32,7 @@ type Crowd struct {
 	callers   []*line // UDP, then TCP
 	registrar *line
 	mutators  []*line
+	closed    netip.AddrPort // nobody listens there
 
 	rate    atomic.Int64 // calls in a thousand seconds
 	open    atomic.Int64 // what is under way
@@ -52,9 +54,6 @@ const (
 	// maxOpen bounds what is under way, should the server answer nothing.
 	maxOpen = 20_000
 )
-
-// callIDPrefix begins the Call-IDs of requests that are accounted for.
-const callIDPrefix = "soak-"
 
 // callees are the users that are called: their telephones, each a word and whether it speaks TCP, and how many such users there are.
 type callee struct {
@@ -80,6 +79,7 @@ var callees = []callee{
 	{"g", 20, []phone{{busy, false}, {notFound, true}, {declines, false}}},
 	{"n", 10, nil},
 	{"d", 10, []phone{{dead, false}}},
+	{"k", 10, []phone{{absent, false}}},
 	{"m", 10, []phone{{busy, false}}},
 }
 
@@ -151,10 +151,23 @@ func New(cfg Config) (c *Crowd, err error) {
 		return nil, err
 	}
 	c.registrar = one[0]
+	if c.closed, err = closedPort(cfg.Server.Addr()); err != nil {
+		return nil, err
+	}
 	for n := range registrants {
-		c.users = append(c.users, &registrant{name: fmt.Sprintf("u%d", n), callID: fmt.Sprintf("%sreg-%d-%x", callIDPrefix, n, rand.Uint64())})
+		c.users = append(c.users, &registrant{name: fmt.Sprintf("u%d", n), callID: newCallID()})
 	}
 	return c, nil
+}
+
+// closedPort returns a TCP port that refuses connections: another one of the system's choice is not soon chosen again.
+func closedPort(addr netip.Addr) (netip.AddrPort, error) {
+	l, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(netip.AddrPortFrom(addr, 0)))
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	closed := l.Addr().(*net.TCPAddr).AddrPort()
+	return closed, l.Close()
 }
 
 // called is what a caller's telephone does with a request: the other side hangs up, or asks something.
@@ -217,7 +230,10 @@ func (c *Crowd) bind(name string, n, i int, p phone) error {
 		l = c.callees[calleeLines+n%calleeLines]
 		contact = fmt.Sprintf("Contact: <sip:%s-%s-%d@%s;transport=tcp>\r\n", p.word, name, i, l.addr)
 	}
-	r := &registrant{name: name, callID: fmt.Sprintf("%sbind-%s-%d-%x", callIDPrefix, name, i, rand.Uint64())}
+	if p.word == absent {
+		contact = fmt.Sprintf("Contact: <sip:%s-%s-%d@%s;transport=tcp>\r\n", p.word, name, i, c.closed)
+	}
+	r := &registrant{name: name, callID: newCallID()}
 	if status := c.register(l, r, contact+expires, "registration of a telephone"); status != 200 {
 		return fmt.Errorf("%s cannot register its telephone %d: got %d, want 200", name, i, status)
 	}

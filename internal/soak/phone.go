@@ -20,6 +20,7 @@ const (
 	late     = "late"    // says nothing for a second, then rings
 	dead     = "dead"    // says nothing at all
 	razor    = "razor"   // answers just when the caller gives up
+	absent   = "absent"  // has left: nobody listens where it was
 )
 
 const (
@@ -103,11 +104,6 @@ func (p *phones) invited(l *line, text, word, user string) {
 	}
 	c.contact += ">\r\n"
 	p.incoming[branch] = c
-	time.AfterFunc(8*afterlife, func() { // Beyond Timer C.
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		delete(p.incoming, branch)
-	})
 	if strings.Contains(field(text, "To"), ";tag=") { // A re-INVITE.
 		c.respond(200)
 		return
@@ -154,6 +150,11 @@ func (c *incoming) respond(status int) {
 		return
 	}
 	c.final = status
+	time.AfterFunc(afterlife, func() {
+		c.p.mu.Lock()
+		defer c.p.mu.Unlock()
+		delete(c.p.incoming, branchOf(c.invite))
+	})
 	if status < 300 {
 		c.p.dialogs[field(c.invite, "Call-ID")+c.toTag()] = c
 	}

@@ -76,8 +76,6 @@ func (c *Crowd) wrongPassword() {
 	c.account.note(Key{"REGISTER", r.callID, cseq}, entry{kind: "REGISTER with a wrong password", status: statusOf(response)}, 401, 403)
 }
 
-func newCallID() string { return fmt.Sprintf("%s%016x", callIDPrefix, rand.Uint64()) }
-
 // message is a MESSAGE to a telephone (RFC 3428).
 func (c *Crowd) message() { c.single("MESSAGE", fmt.Sprintf("a%d", rand.IntN(100)), true) }
 

@@ -1,6 +1,10 @@
 package transaction
 
-import "sipd/server/message"
+import (
+	"unsafe"
+
+	"sipd/server/message"
+)
 
 // classSizes are the sizes of pooled buffers. A stored response is mostly under 512 bytes, an INVITE with SDP under 2 KiB;
 // the largest holds any message (message.MaxMessage).
@@ -95,29 +99,38 @@ func (p *messages) give(c *message.Message) {
 	p.free = append(p.free, c)
 }
 
-// Trim lets the garbage collector have what idle shards keep for reuse: some 30 MB after a burst. It is for a server that has
-// little to do.
-func (t *Table) Trim() {
+// Trim lets the garbage collector have what shards keep for reuse, and returns about how many bytes that is: some 30 MB after a
+// burst. It is for a server that has little to do.
+func (t *Table) Trim() (bytes uint64) {
 	for i := range t.shards {
-		t.shards[i].trim()
+		bytes += t.shards[i].trim()
 	}
+	return bytes
 }
 
-func (s *Shard) trim() {
+func (s *Shard) trim() (bytes uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.servers.live+s.clients.live > 0 || len(s.ended) > 0 {
-		return
+	bytes = uint64(s.servers.spare)*uint64(unsafe.Sizeof(Server{})) + uint64(s.clients.spare)*uint64(unsafe.Sizeof(Client{})) +
+		uint64(len(s.cancels.free))*uint64(unsafe.Sizeof(cancelling{})) + uint64(len(s.messages.free))*keptMessage
+	for i, free := range s.buffers.free {
+		bytes += uint64(len(free) * classSizes[i])
 	}
 	s.servers.trim()
 	s.clients.trim()
-	s.match.init(byKey)
-	s.merges.init(byMerge)
 	s.cancels.free = nil
 	s.messages.free = nil
 	s.buffers.free = [len(classSizes)][][]byte{}
-	s.ended, s.key, s.text = nil, nil, nil
+	for _, t := range []*matchTable{&s.match, &s.merges} {
+		if t.count == 0 {
+			t.init(t.by)
+		}
+	}
+	return bytes
 }
+
+// keptMessage is about what a spare request copy weighs: its bytes and its index.
+const keptMessage = 4 << 10
 
 // Pools is what the shards keep in hand: gauges for metrics and for tests that look for leaks.
 type Pools struct {

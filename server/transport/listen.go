@@ -38,7 +38,7 @@ type Config struct {
 
 // Defaults of Config.
 const (
-	// DefaultMaxConns: at 16 KiB for buffer, stack and tables, 256 MiB.
+	// DefaultMaxConns: at 16 KiB for buffer, stack and tables, 256 MiB. Less where descriptors are fewer.
 	DefaultMaxConns = 16384
 	// DefaultMaxConnsPerSource: an office behind one address fits, one address alone cannot take all.
 	DefaultMaxConnsPerSource = 1024
@@ -79,7 +79,7 @@ func Listen(cfg Config) (*Sockets, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Sockets{log: cfg.Log, limits: cfg.limits.withDefaults()}
-	s.table.init(bound(cfg.MaxConns, DefaultMaxConns), bound(cfg.MaxConnsPerSource, DefaultMaxConnsPerSource))
+	s.table.init(bound(cfg.MaxConns, min(DefaultMaxConns, connsAllowed())), bound(cfg.MaxConnsPerSource, DefaultMaxConnsPerSource))
 	s.pool.New = func() any { return s.NewOut() }
 	for _, want := range cfg.Listen {
 		l, err := listen(want, cfg.portable || !rawUDP)

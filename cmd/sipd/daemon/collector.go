@@ -31,12 +31,15 @@ func gcPercent(live uint64) int {
 	return int(garbage * 100 / live)
 }
 
-// What a control group may use is for the whole process: the part that Go does not see is the program itself, SQLite's pages, and the
-// kernel's socket buffers.
+// What a control group may use is for the whole process. Go does not see the program itself (16 MiB), SQLite's pages (some 20), and the
+// kernel's socket buffers: they have a fifth of it, and no less than outsideLeast.
 const (
-	limitShare = 80       // percent of the control group's limit that Go may use
-	limitLeast = 32 << 20 // a smaller limit would be collecting all the time; the group's own stands behind it
+	outsideLeast = 64 << 20
+	limitLeast   = 32 << 20 // a smaller limit would be collecting all the time; the group's own stands behind it
 )
+
+// goLimit is what of a control group's limit Go may use.
+func goLimit(group int64) int64 { return max(limitLeast, group-max(group/5, outsideLeast)) }
 
 // limitMemory makes the collector respect the limit of the control group that the process is in, unless GOMEMLIMIT is set. It returns
 // the limit for Go, 0 for none.
@@ -48,7 +51,7 @@ func limitMemory() int64 {
 	if group == 0 {
 		return 0
 	}
-	limit := max(limitLeast, group/100*limitShare)
+	limit := goLimit(group)
 	debug.SetMemoryLimit(limit)
 	return limit
 }
@@ -78,7 +81,7 @@ func (c *collection) pace() {
 const (
 	idlePeriod = time.Minute
 	idleCores  = 0.05     // less than this over a period is little to do
-	idleSpare  = 32 << 20 // bytes beyond what lives that are worth a collection
+	idleSpare  = 24 << 20 // bytes beyond what lives that are worth a collection
 )
 
 // idler notices periods with little to do.
@@ -103,11 +106,11 @@ func (i *idler) idle(now time.Time, cpu time.Duration) bool {
 }
 
 // giveBack returns memory to the system when there is something to return; trim lets go of what is kept for reuse.
-func giveBack(trim func()) {
+func giveBack(trim func() (bytes uint64)) {
 	read := []metrics.Sample{{Name: totalMetric}, {Name: releasedMetric}, {Name: liveMetric}}
 	metrics.Read(read)
-	if spare(read[0].Value.Uint64()-read[1].Value.Uint64(), read[2].Value.Uint64()) {
-		trim()
+	held, live := read[0].Value.Uint64()-read[1].Value.Uint64(), read[2].Value.Uint64()
+	if spare(held, live-min(live, trim())) {
 		debug.FreeOSMemory()
 	}
 }

@@ -37,6 +37,15 @@ func TestGroupLimit(t *testing.T) {
 	}
 }
 
+func TestGoLimit(t *testing.T) {
+	const mib = 1 << 20
+	for _, c := range []struct{ group, want int64 }{{50 * mib, 32 * mib}, {128 * mib, 64 * mib}, {256 * mib, 192 * mib}, {1000 * mib, 800 * mib}} {
+		if got := goLimit(c.group); got != c.want {
+			t.Errorf("goLimit(%d): got %d, want %d", c.group, got, c.want)
+		}
+	}
+}
+
 func TestIdler(t *testing.T) {
 	var i idler
 	now, cpu := time.Now(), time.Duration(0)
@@ -66,7 +75,7 @@ func TestSpare(t *testing.T) {
 	for _, c := range []struct {
 		held, live uint64
 		want       bool
-	}{{20 << 20, 10 << 20, false}, {200 << 20, 10 << 20, true}, {460 << 20, 350 << 20, false}, {900 << 20, 350 << 20, true}} {
+	}{{20 << 20, 10 << 20, false}, {200 << 20, 10 << 20, true}, {450 << 20, 350 << 20, false}, {900 << 20, 350 << 20, true}} {
 		if got := spare(c.held, c.live); got != c.want {
 			t.Errorf("spare(%d, %d): got %v, want %v", c.held, c.live, got, c.want)
 		}

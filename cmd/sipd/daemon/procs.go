@@ -19,7 +19,7 @@ const (
 
 // followLoad adjusts GOMAXPROCS and the collector's pace until ctx ends, and gives memory back in quiet times; trim lets go of what is
 // kept for reuse. What the operator set in the environment (GOMAXPROCS, GOGC) is left alone.
-func followLoad(ctx context.Context, trim func()) error {
+func followLoad(ctx context.Context, trim func() uint64) error {
 	all := runtime.GOMAXPROCS(0)
 	threads := os.Getenv("GOMAXPROCS") == "" && all > 1
 	if threads {
