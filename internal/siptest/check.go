@@ -342,13 +342,16 @@ func sameLines(sent, got []line, skip, extra func(line) bool) error {
 // checkResponse checks a response of the server.
 func (r *runner) checkResponse(a *actor, s *flow.Step, m *sipMessage) error {
 	branch := m.topVia().branch
-	i := slices.IndexFunc(a.sent, func(o *sentMessage) bool {
-		return o.request && o.cseqMethod == m.method && o.topVia().branch == branch && o.get("cseq") == m.get("cseq")
-	})
-	if i < 0 {
+	var req *sentMessage // the first one with these bytes
+	for _, o := range slices.Backward(a.sent) {
+		if o.request && o.cseqMethod == m.method && o.topVia().branch == branch && o.get("cseq") == m.get("cseq") &&
+			(req == nil || string(req.raw) == string(o.raw)) {
+			req = o
+		}
+	}
+	if req == nil {
 		return fmt.Errorf("it answers no request of %s", a.Name)
 	}
-	req := a.sent[i]
 	got, sent := m.values("via"), req.values("via")
 	if len(got) != len(sent) {
 		return fmt.Errorf("it has %d Vias, want %d as in the request", len(got), len(sent))

@@ -92,7 +92,7 @@ func play(t *testing.T, f *flow.Flow, start Start) (r *runner) {
 		for _, p := range f.Peers {
 			a := &actor{Peer: p, run: r, conns: map[string]*Conn{}, legs: map[string]*leg{}, nonces: map[string]int{}}
 			a.hosts = []*Host{n.Host(p.Addr)}
-			a.hosts[0].Refuses = p.Refuses
+			a.hosts[0].Refuses, a.hosts[0].NoTCP = p.Refuses, p.NoTCP
 			r.actors[p.Name] = a
 			r.order = append(r.order, a)
 		}
@@ -363,8 +363,8 @@ func (r *runner) source(a *actor, text string) (*Host, error) {
 	return h, nil
 }
 
-// place finds {rr}, {proxy}, {nonce} and {tag NAME} in what a flow sends or compares with.
-var place = regexp.MustCompile(`\{(rr|proxy|nonce|server-tag)\}`)
+// place finds {rr}, {via}, {proxy}, {nonce} and {server-tag} in what a flow sends or compares with.
+var place = regexp.MustCompile(`\{(rr|via|proxy|nonce|server-tag)\}`)
 
 // fill puts values into the places of a text.
 func (r *runner) fill(a *actor, text string) string {
@@ -382,6 +382,12 @@ func (r *runner) fill(a *actor, text string) string {
 						return addressURI(rr[len(rr)-1])
 					}
 					return addressURI(rr[0])
+				}
+			}
+		case "{via}":
+			for _, m := range slices.Backward(a.received) {
+				if m.request {
+					return m.values("via")[0]
 				}
 			}
 		case "{nonce}":

@@ -57,6 +57,7 @@ type Peer struct {
 	AOR     string   // in From, and the user part in Contact
 	Bound   *Binding // registered before the flow begins
 	Refuses bool
+	NoTCP   bool // connections to it are refused
 }
 
 // Binding is a contact that is there before the flow begins.

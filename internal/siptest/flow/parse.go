@@ -162,7 +162,7 @@ func (p *parser) alias(words []string) error {
 	return nil
 }
 
-// peer reads: peer NAME ADDRESS[:PORT] [AOR] [tcp] [refuses] [bound [q=] [action=] [static] [expires=] [uri=] [instance=]].
+// peer reads: peer NAME ADDRESS[:PORT] [AOR] [tcp] [refuses] [notcp] [bound [q=] [action=] [static] [expires=] [uri=] [instance=]].
 func (p *parser) peer(words []string) error {
 	if len(words) < 2 {
 		return fmt.Errorf("want: peer alice 10.0.0.1")
@@ -187,6 +187,8 @@ func (p *parser) peer(words []string) error {
 			q.Proto = transport.TCP
 		case w == "refuses":
 			q.Refuses = true
+		case w == "notcp":
+			q.NoTCP = true
 		case w == "bound":
 			q.Bound = &Binding{AOR: q.AOR, Milli: 1000, Expires: time.Hour}
 		case valued && q.Bound == nil:
