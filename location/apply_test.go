@@ -206,27 +206,6 @@ func TestPrepare(t *testing.T) {
 	}
 }
 
-func TestPack(t *testing.T) {
-	shared := []string{"<sip:p1;lr>", "<sip:p2;lr>"}
-	b := Binding{URI: "sip:a@b", DisplayName: "A", CallID: "c@d", InstanceID: "<urn:x>", UserAgent: "agent", Methods: "INVITE", Path: shared}
-	want := b
-	want.Path = slices.Clone(shared)
-	b.pack()
-	if b.URI != want.URI || b.DisplayName != want.DisplayName || b.CallID != want.CallID || b.InstanceID != want.InstanceID ||
-		b.UserAgent != want.UserAgent || b.Methods != want.Methods || !slices.Equal(b.Path, want.Path) {
-		t.Errorf("got %+v, want %+v", b, want)
-	}
-	shared[0] = "changed"
-	if b.Path[0] != want.Path[0] {
-		t.Error("Path shares the request's slice")
-	}
-	empty := Binding{Path: []string{}}
-	empty.pack()
-	if empty.URI != "" || empty.Path != nil {
-		t.Errorf("got %+v, want nothing", empty)
-	}
-}
-
 func TestTime(t *testing.T) {
 	if !At(time.Time{}).IsZero() || !FromWall(time.Time{}, t0).IsZero() || !Time(0).Wall(t0).IsZero() {
 		t.Error("zero times are not zero")

@@ -38,7 +38,8 @@ type committer struct {
 	stopping             bool // what is queued is committed, or refused after the first commit that fails
 
 	doubt   map[sipaddr.AOR]struct{} // AORs whose rows must be read before memory can be believed
-	expired []sipaddr.AOR            // found by the last sweep, not yet deleted
+	expired []sipaddr.AOR            // found by the sweep, not yet deleted
+	swept   int                      // the shard that the sweep looked at last
 
 	// One batch: work[i] belongs to sets[i].
 	taken map[sipaddr.AOR]struct{} // the AORs that are in it
@@ -65,7 +66,7 @@ func (s *Service) Run(ctx context.Context) error {
 	if !s.c.loaded {
 		return errors.New("location: Run before Load: ids of new bindings are not known")
 	}
-	sweep := time.NewTicker(sweepEvery)
+	sweep := time.NewTicker(sweepEvery / shards)
 	defer sweep.Stop()
 	probe := time.NewTicker(probeEvery)
 	defer probe.Stop()
@@ -86,7 +87,6 @@ func (s *Service) Run(ctx context.Context) error {
 		case <-s.wake:
 			s.suspend()
 		case <-sweep.C:
-			s.forgetClosed()
 			s.findExpired(time.Now())
 		case <-probe.C:
 			if s.away.Load() || len(s.c.doubt) > 0 {
@@ -207,7 +207,6 @@ func (s *Service) plan(c *Change) int {
 		if s.hasClosed(b.Conn) {
 			b.Conn = 0
 		}
-		b.pack()
 		b.prepare()
 	}
 	s.c.work = append(s.c.work, work{change: c, plan: p})
@@ -294,7 +293,7 @@ func (s *Service) settle(ctx context.Context, cause error) {
 			if s.c.doubt == nil {
 				s.c.doubt = make(map[sipaddr.AOR]struct{})
 			}
-			s.c.doubt[aor] = struct{}{}
+			s.c.doubt[sipaddr.AOR(strings.Clone(string(aor)))] = struct{}{}
 			if w.change != nil {
 				s.finish(w.change, Result{Bindings: s.list(aor), Err: cause})
 			}
@@ -360,7 +359,6 @@ func written(rows []*Binding, set *RowSet) bool {
 func (s *Service) believe(aor sipaddr.AOR, rows []*Binding) {
 	for _, b := range rows {
 		b.Conn = 0
-		b.pack()
 		b.prepare()
 	}
 	keepKnown(s.list(aor), rows)
@@ -450,22 +448,9 @@ func (s *Service) probe(ctx context.Context) {
 
 // publish makes list what Bindings returns for aor. Only the committer and Load call it.
 func (s *Service) publish(aor sipaddr.AOR, list []*Binding) {
-	sh := s.shardOf(aor)
-	before := s.list(aor)
-	s.index(aor, before, list)
+	s.index(aor, s.list(aor), list)
 	s.version.Add(1)
-	if before == nil {
-		aor = sipaddr.AOR(strings.Clone(string(aor))) // The given string may be part of something large.
-	}
-	exact := make([]*Binding, len(list)) // append left room, which a million AORs do not need
-	copy(exact, list)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	if len(exact) == 0 {
-		delete(sh.aors, aor)
-		return
-	}
-	sh.aors[aor] = exact
+	s.table.put(aor, list)
 }
 
 // index keeps conns: an AOR is under each Conn its published bindings have.
@@ -491,7 +476,7 @@ func (s *Service) index(aor sipaddr.AOR, before, after []*Binding) {
 		if s.c.conns[b.Conn] == nil {
 			s.c.conns[b.Conn] = make(map[sipaddr.AOR]struct{}, 1)
 		}
-		s.c.conns[b.Conn][aor] = struct{}{}
+		s.c.conns[b.Conn][sipaddr.AOR(strings.Clone(string(aor)))] = struct{}{} // The given string may be part of something large.
 	}
 }
 
@@ -510,13 +495,11 @@ func (s *Service) suspend() {
 		}
 		s.c.closed[conn] = struct{}{}
 		for aor := range s.c.conns[conn] {
-			list := slices.Clone(s.list(aor))
-			for i, b := range list {
+			list := s.list(aor)
+			for _, b := range list {
 				if b.Conn == conn {
-					changed := *b
-					changed.Conn = 0
-					changed.prepare()
-					list[i] = &changed
+					b.Conn = 0
+					b.prepare()
 				}
 			}
 			s.publish(aor, list)
@@ -540,23 +523,25 @@ func (b *Binding) over(owner int64, now time.Time) bool {
 	return !b.Live(now) || owner != 0 && b.UserID != owner
 }
 
-// findExpired lists the AORs that have bindings which are over.
+// findExpired lists the AORs of one shard after the other that have bindings which are over: all of them in sweepEvery.
 func (s *Service) findExpired(now time.Time) {
-	if len(s.c.expired) > 0 || s.away.Load() {
+	if s.away.Load() || len(s.c.expired) >= sweepMax {
 		return
 	}
-	for i := range s.shard {
-		sh := &s.shard[i]
-		sh.mu.RLock()
-		for aor, list := range sh.aors {
-			owner := s.owner(aor)
-			if slices.ContainsFunc(list, func(b *Binding) bool { return b.over(owner, now) }) {
-				s.c.expired = append(s.c.expired, aor)
-			}
+	s.c.swept = (s.c.swept + 1) % shards
+	var b Binding
+	s.table.shard[s.c.swept].each(func(aor sipaddr.AOR, u unpacker) bool {
+		owner, over := s.owner(aor), false
+		for range u.uvarint() {
+			u.binding(&b)
+			over = over || b.over(owner, now)
 		}
-		sh.mu.RUnlock()
-		if len(s.c.expired) >= sweepMax {
-			return
+		if over {
+			s.c.expired = append(s.c.expired, aor)
 		}
+		return len(s.c.expired) < sweepMax
+	})
+	if s.c.swept == 0 {
+		s.forgetClosed()
 	}
 }

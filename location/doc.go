@@ -7,6 +7,7 @@
 // Goroutines: Run is the committer, the only writer. It drains the queue without a timer, commits at most 256 rows at a time,
 // publishes what was committed, then calls each Change's Done and Config.Flush once. Submit never blocks: a full queue is
 // ErrBusy, a database known to be away ErrAway. Readers take the read lock of one shard; it is a leaf and is not held across anything.
+// Bindings lie in memory packed (packed.go, table.go): a reader unpacks those of one AOR.
 //
 // What the store says when a commit fails:
 //   - one set failed alone, or the whole batch was surely not written: memory stays, Done gets ErrNotCommitted.

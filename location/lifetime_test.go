@@ -46,8 +46,8 @@ func TestExpiry(t *testing.T) {
 		time.Sleep(time.Hour + sweepEvery)
 		synctest.Wait()
 		n := 0
-		for i := range r.s.shard {
-			n += len(r.s.shard[i].aors)
+		for i := range r.s.table.shard {
+			n += r.s.table.shard[i].aors
 		}
 		if n != 0 || len(f.rows) != 0 {
 			t.Errorf("all expired: got %d AORs and %d rows, want none", n, len(f.rows))

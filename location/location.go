@@ -23,7 +23,6 @@ var (
 
 // Limits.
 const (
-	shards    = 64   // of the map: readers of different AORs seldom meet
 	queueSize = 8192 // changes waiting: a third of a second of the measured 24-36 k commits/s, beyond it 503 is the better answer
 )
 
@@ -63,8 +62,7 @@ type Service struct {
 	owner func(sipaddr.AOR) int64
 	log   *slog.Logger
 
-	seed  maphash.Seed
-	shard [shards]shard
+	table table
 
 	queue    chan *Change
 	wake     chan struct{} // something is in closing
@@ -83,17 +81,13 @@ type Service struct {
 	c committer // state of the committer's goroutine
 }
 
-type shard struct {
-	mu   sync.RWMutex
-	aors map[sipaddr.AOR][]*Binding
-}
-
 // New makes an empty service. It starts nothing.
 func New(cfg Config) (*Service, error) {
 	if cfg.Store == nil {
 		return nil, errors.New("location: Config.Store is nil")
 	}
-	s := &Service{store: cfg.Store, flush: cfg.Flush, owner: cfg.Owner, log: cfg.Log, seed: maphash.MakeSeed()}
+	s := &Service{store: cfg.Store, flush: cfg.Flush, owner: cfg.Owner, log: cfg.Log}
+	s.table.seed = maphash.MakeSeed()
 	if s.flush == nil {
 		s.flush = func() {}
 	}
@@ -106,9 +100,6 @@ func New(cfg Config) (*Service, error) {
 	s.queue = make(chan *Change, queueSize)
 	s.wake = make(chan struct{}, 1)
 	s.c.taken = make(map[sipaddr.AOR]struct{}, batchRows)
-	for i := range s.shard {
-		s.shard[i].aors = make(map[sipaddr.AOR][]*Binding)
-	}
 	return s, nil
 }
 
@@ -121,9 +112,9 @@ func (s *Service) Load(ctx context.Context) error {
 	if err != nil && ctx.Err() == nil {
 		s.log.WarnContext(ctx, "expired bindings not deleted at start, the sweep will", "err", err)
 	}
-	fresh, err := collect(time.Time{}, func(each func(sipaddr.AOR, *Binding) error) error {
+	fresh, err := s.collect(time.Time{}, func(each func(sipaddr.AOR, *Binding) error) error {
 		return s.goodRows(s.store.LoadBindings(ctx, each))
-	}, s.shardIndex)
+	})
 	if err != nil {
 		return fmt.Errorf("load bindings: %w", err)
 	}
@@ -135,15 +126,11 @@ func (s *Service) Load(ctx context.Context) error {
 	return nil
 }
 
-// Bindings returns the bindings of an AOR, highest q first, among equals the newest; the slice is shared and never changes.
-// aor may be a receive buffer. It takes a read lock of one shard and does not allocate. Those that have expired may still
-// be among them: the caller asks Binding.Live.
+// Bindings returns the bindings of an AOR, highest q first, among equals the newest, unpacked for the caller. aor may be a receive
+// buffer. It takes a read lock of one shard, for the time to read a pointer. Those that have expired may still be among them: the
+// caller asks Binding.Live.
 func (s *Service) Bindings(aor []byte) []*Binding {
-	sh := &s.shard[maphash.Bytes(s.seed, aor)%shards]
-	sh.mu.RLock()
-	list := sh.aors[sipaddr.AOR(aor)]
-	sh.mu.RUnlock()
-	return list
+	return list(&s.table, maphash.Bytes(s.table.seed, aor), aor)
 }
 
 // Submit queues a change; Done is called once, from the committer's goroutine, after the commit. The error (ErrBusy, ErrAway) means it was not
@@ -184,16 +171,4 @@ func (s *Service) ConnClosed(conn uint64) {
 }
 
 // list is Bindings for a string.
-func (s *Service) list(aor sipaddr.AOR) []*Binding {
-	sh := s.shardOf(aor)
-	sh.mu.RLock()
-	defer sh.mu.RUnlock()
-	return sh.aors[aor]
-}
-
-// shardOf is Bindings' choice for a string.
-func (s *Service) shardOf(aor sipaddr.AOR) *shard { return &s.shard[s.shardIndex(aor)] }
-
-func (s *Service) shardIndex(aor sipaddr.AOR) uint64 {
-	return maphash.String(s.seed, string(aor)) % shards
-}
+func (s *Service) list(aor sipaddr.AOR) []*Binding { return s.table.list(aor) }
