@@ -166,7 +166,7 @@ func alive(ctx context.Context, conn *pgx.Conn) error {
 // lockPostgres takes an advisory lock in a session of its own. The server gives it up when the connection ends. A goroutine
 // keeps the session: when it is lost, it takes the lock again, and tells when another has taken it first.
 func (db *DB) lockPostgres(ctx context.Context, serverID int64, lost func(error)) (release func(), err error) {
-	conn, err := db.takeLock(ctx, serverID)
+	conn, err := db.takeLock(ctx, serverID, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -182,14 +182,21 @@ func (db *DB) lockPostgres(ctx context.Context, serverID int64, lost func(error)
 	}, nil
 }
 
-func (db *DB) takeLock(ctx context.Context, serverID int64) (*pgx.Conn, error) {
+// takeLock takes the lock in a new session. before is the session in which this process had it, 0 for none: Postgres may still believe
+// that it is there.
+func (db *DB) takeLock(ctx context.Context, serverID int64, before uint32) (*pgx.Conn, error) {
 	conn, err := db.session(ctx)
 	if err != nil {
 		return nil, db.wrap("lock the database", err)
 	}
 	var got bool
-	// The name tells who holds it to those who come too late, and to administrators.
-	_, err = conn.Exec(ctx, "SELECT set_config('application_name', $1, false)", fmt.Sprintf("sipd, server record %d", serverID))
+	// The name tells who holds it to those who come too late, and to administrators. The rest lets Postgres notice soon that a machine has
+	// died with the lock, and not after the two hours of TCP.
+	_, err = conn.Exec(ctx, `SELECT set_config('application_name', $1, false), set_config('tcp_keepalives_idle', '10', false),
+		set_config('tcp_keepalives_interval', '5', false), set_config('tcp_keepalives_count', '3', false)`, fmt.Sprintf("sipd, server record %d", serverID))
+	if err == nil && before != 0 {
+		err = endSession(ctx, conn, before)
+	}
 	if err == nil {
 		err = conn.QueryRow(ctx, "SELECT pg_try_advisory_lock($1)", int64(serverLock)).Scan(&got)
 	}
@@ -217,6 +224,7 @@ func (db *DB) keepLock(ctx context.Context, conn *pgx.Conn, serverID int64, lost
 			closeSession(conn)
 		}
 	}()
+	pid := conn.PgConn().PID()
 	for ctx.Err() == nil {
 		if conn != nil {
 			if _, err := await(ctx, conn); err != nil && ctx.Err() == nil {
@@ -227,13 +235,14 @@ func (db *DB) keepLock(ctx context.Context, conn *pgx.Conn, serverID int64, lost
 		}
 		// While the database is away it is tried again; when another has come first, he has it.
 		short, cancel := context.WithTimeout(ctx, aliveTimeout)
-		taken, err := db.takeLock(short, serverID)
+		taken, err := db.takeLock(short, serverID, pid)
 		cancel()
 		if errors.Is(err, store.ErrLocked) {
 			lost(err)
 			return
 		}
 		if conn = taken; conn != nil {
+			pid = conn.PgConn().PID()
 			continue
 		}
 		select {

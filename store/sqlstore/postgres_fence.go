@@ -11,7 +11,7 @@ import (
 	"sipd/location"
 )
 
-// fencePoll is how often fence looks whether a session has ended.
+// fencePoll is how often endSession looks whether a session has ended.
 const fencePoll = 20 * time.Millisecond
 
 // doubt notes that the outcome of what a session was to commit is not known. The server may not even have read it: a process that stood still, or
@@ -23,27 +23,38 @@ func (h *postgresHot) doubt(conn *pgx.Conn, err error) error {
 	return err
 }
 
-// fence ends the sessions in doubt and waits until they are gone: what is read then stays true. Another session of ours that has got the
-// number of one meanwhile ends for nothing.
+// fence ends the sessions in doubt and waits until they are gone: what is read then stays true.
 func (h *postgresHot) fence(ctx context.Context) error {
 	for len(h.doubtful) > 0 {
-		var there bool
-		err := h.pool.QueryRow(ctx, `SELECT count(pg_terminate_backend(pid)) > 0 FROM pg_stat_activity
-			WHERE pid = $1 AND usename = current_user AND datname = current_database() AND pid <> pg_backend_pid()`, int32(h.doubtful[0])).Scan(&there)
-		if err != nil {
-			return fmt.Errorf("end a session whose commit had no answer: %w", err)
+		if err := endSession(ctx, h.pool, h.doubtful[0]); err != nil {
+			return err
 		}
-		if !there {
-			h.doubtful = h.doubtful[1:]
-			continue
+		h.doubtful = h.doubtful[1:]
+	}
+	return nil
+}
+
+// endSession ends a session that we have given up, if Postgres has not noticed that yet, and waits until it is gone. Another session
+// of ours that has got its number meanwhile ends for nothing.
+func endSession(ctx context.Context, on interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}, pid uint32) error {
+	for {
+		var there bool
+		err := on.QueryRow(ctx, `SELECT count(pg_terminate_backend(pid)) > 0 FROM pg_stat_activity
+			WHERE pid = $1 AND usename = current_user AND datname = current_database() AND pid <> pg_backend_pid()`, int32(pid)).Scan(&there)
+		if err == nil && !there {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("end a session that was given up: %w", err)
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("end a session whose commit had no answer: %w", ctx.Err())
+			return fmt.Errorf("end a session that was given up: %w", ctx.Err())
 		case <-time.After(fencePoll):
 		}
 	}
-	return nil
 }
 
 // writable tells whether a session may be used again: one that began while the database was read-only stays so when the
