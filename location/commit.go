@@ -113,6 +113,7 @@ func (s *Service) batch(ctx context.Context) {
 		s.commit(ctx)
 	}
 	for _, f := range s.c.done {
+		s.answered(f.change)
 		f.change.Done(f.result)
 	}
 	if len(s.c.done) > 0 {
@@ -155,7 +156,7 @@ func (s *Service) gather() {
 	clear(s.c.waiting[len(kept):])
 	s.c.waiting = kept
 drain:
-	for !full() && len(s.c.waiting) < batchRows {
+	for !full() {
 		select {
 		case c := <-s.queue:
 			if !take(c) {

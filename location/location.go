@@ -24,6 +24,7 @@ var (
 // Limits.
 const (
 	queueSize = 8192 // changes waiting: a third of a second of the measured 24-36 k commits/s, beyond it 503 is the better answer
+	aorQueue  = 40   // of one AOR: twice the phones a user may have by default, all at once; more would keep others waiting
 )
 
 // Change is what one REGISTER asks for one AOR (RFC 3261 10.3 steps 6 and 7): all of it or nothing.
@@ -69,7 +70,12 @@ type Service struct {
 	away     atomic.Bool
 	distrust atomic.Bool   // all rows are to be read again
 	version  atomic.Uint64 // counts what is published
-	closed   struct {
+	waiting  struct {
+		mu   sync.Mutex
+		n    int // changes taken and not yet answered: no more than queue holds
+		aors map[sipaddr.AOR]int
+	}
+	closed struct {
 		mu  sync.RWMutex
 		yes bool // Run has ended or is draining: nothing is taken any more
 	}
@@ -98,6 +104,7 @@ func New(cfg Config) (*Service, error) {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	s.queue = make(chan *Change, queueSize)
+	s.waiting.aors = make(map[sipaddr.AOR]int)
 	s.wake = make(chan struct{}, 1)
 	s.c.taken = make(map[sipaddr.AOR]struct{}, batchRows)
 	return s, nil
@@ -134,7 +141,7 @@ func (s *Service) Bindings(aor []byte) []*Binding {
 }
 
 // Submit queues a change; Done is called once, from the committer's goroutine, after the commit. The error (ErrBusy, ErrAway) means it was not
-// taken and Done is not called.
+// taken and Done is not called. ErrBusy comes when too many changes wait, or too many of this AOR.
 func (s *Service) Submit(c *Change) error {
 	if s.away.Load() {
 		return ErrAway
@@ -144,11 +151,26 @@ func (s *Service) Submit(c *Change) error {
 	if s.closed.yes {
 		return ErrAway
 	}
-	select {
-	case s.queue <- c:
-		return nil
-	default:
+	w := &s.waiting
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.n == queueSize || w.aors[c.AOR] == aorQueue {
 		return ErrBusy
+	}
+	w.n++
+	w.aors[c.AOR]++
+	s.queue <- c // It has room for all that wait.
+	return nil
+}
+
+// answered forgets a change that Submit took.
+func (s *Service) answered(c *Change) {
+	w := &s.waiting
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.n--
+	if w.aors[c.AOR]--; w.aors[c.AOR] == 0 {
+		delete(w.aors, c.AOR)
 	}
 }
 

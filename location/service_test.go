@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -211,13 +212,71 @@ func TestQueueFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range queueSize {
-		if err := s.Submit(change(alice, "sip:a@192.0.2.1", "x", uint32(i))); err != nil {
+		if err := s.Submit(change(sipaddr.AOR(fmt.Sprintf("u%d@example.com", i)), "sip:a@192.0.2.1", "x", 1)); err != nil {
 			t.Fatalf("change %d: %v", i, err)
 		}
 	}
 	if err := s.Submit(change(alice, "sip:a@192.0.2.1", "x", 1)); !errors.Is(err, ErrBusy) {
 		t.Errorf("got %v, want ErrBusy", err)
 	}
+}
+
+// One who floods us with REGISTERs is refused, and nobody waits for him.
+func TestFloodOfOneAOR(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		f.gate = make(chan struct{})
+		r := newRig(t, f)
+		defer r.stop()
+		submit := func(aor sipaddr.AOR, cseq int) (func() Result, error) {
+			c, done := change(aor, "sip:u@192.0.2.1", "x", uint32(cseq)), make(chan Result, 1)
+			c.Done = func(res Result) { done <- res }
+			err := r.s.Submit(c)
+			return func() Result { return <-done }, err
+		}
+		// Twenty who flood, each with as much as he may.
+		var waits []func() Result
+		for cseq := range aorQueue {
+			for who := range 20 {
+				wait, err := submit(sipaddr.AOR(fmt.Sprintf("flood%d@example.com", who)), cseq+1)
+				if err != nil {
+					t.Fatalf("change %d of flood%d: got %v", cseq, who, err)
+				}
+				waits = append(waits, wait)
+			}
+		}
+		if _, err := submit("flood0@example.com", aorQueue+1); !errors.Is(err, ErrBusy) {
+			t.Errorf("one more: got %v, want ErrBusy", err)
+		}
+		alone, err := submit(alice, 1)
+		if err != nil {
+			t.Fatalf("another: got %v", err)
+		}
+		synctest.Wait()
+		close(f.gate)
+		alone()
+		r.f.mu.Lock()
+		n := slices.IndexFunc(r.f.batches, func(sets []RowSet) bool {
+			return slices.ContainsFunc(sets, func(s RowSet) bool { return s.AOR == alice })
+		})
+		r.f.mu.Unlock()
+		if n > 1 { // The first has what had come when it began.
+			t.Errorf("another was in commit %d, want the second", n+1)
+		}
+		for _, wait := range waits {
+			if res := wait(); res.Err != nil {
+				t.Fatal(res.Err)
+			}
+		}
+		if wait, err := submit("flood0@example.com", aorQueue+1); err != nil || wait().Err != nil {
+			t.Errorf("when his are through: got %v", err)
+		}
+		r.s.waiting.mu.Lock()
+		defer r.s.waiting.mu.Unlock()
+		if r.s.waiting.n != 0 || len(r.s.waiting.aors) != 0 {
+			t.Errorf("%d of %d AORs are still counted", r.s.waiting.n, len(r.s.waiting.aors))
+		}
+	})
 }
 
 // Stopping finishes what was taken, takes nothing more, and cuts no commit short.
