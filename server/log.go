@@ -1,6 +1,7 @@
 package server
 
 import (
+	"strings"
 	"time"
 
 	"sipd/server/message"
@@ -17,7 +18,7 @@ func (s *Server) finished(_ *transaction.Shard, f proxy.Finished) {
 	}
 	row := logRow(f.Request, f.Status, f.Tag)
 	if user, ok := f.User.(cache.User); ok {
-		row.AuthUser = string(user.Key)
+		row.AuthUser = strings.Clone(string(user.Key)) // The row may wait long, and the key is part of something large.
 	}
 	if f.NextHop.Remote.IsValid() {
 		row.NextHop = f.NextHop.Remote.String()
@@ -45,7 +46,7 @@ func (s *Server) logFinal(x *scratch, status int, tag []byte) {
 	row := logRow(&x.msg, status, tag)
 	row.Time = x.now
 	if u := x.facts.User; u.Exists() {
-		row.AuthUser = string(u.Key)
+		row.AuthUser = strings.Clone(string(u.Key))
 	}
 	s.write(row)
 }

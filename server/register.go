@@ -1,6 +1,7 @@
 package server
 
 import (
+	"strings"
 	"time"
 
 	"sipd/config"
@@ -67,7 +68,7 @@ func (s *Server) update(sh *transaction.Shard, x *scratch, up registrar.Update) 
 	}
 	job := &registration{server: s, ref: tx.Ref(), outbound: up.Outbound, started: x.now}
 	if u := x.facts.User; u.Exists() {
-		job.user = string(u.Key)
+		job.user = strings.Clone(string(u.Key)) // It goes into the log, and the key is part of something large.
 	}
 	up.Change.Done = job.done
 	s.registering.Add(1)
