@@ -35,8 +35,12 @@ func (a *actor) credentials(s *flow.Step, who, method, uri string) (name, value 
 		p = q
 		break
 	}
+	if all := a.challenge.all(header); p == nil && len(all) > 0 { // Nobody has offered it.
+		p = challengeParams(all[0])
+		p["algorithm"] = s.Words["alg"]
+	}
 	if p == nil {
-		return "", "", fmt.Errorf("no challenge in the last %d of %s fits", a.challenge.status, a.Name)
+		return "", "", fmt.Errorf("the last %d of %s has no challenge", a.challenge.status, a.Name)
 	}
 	nonce, realm := p["nonce"], p["realm"]
 	if n, ok := s.Words["nonce"]; ok {
