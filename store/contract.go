@@ -90,7 +90,8 @@ type Admin interface {
 	// SetCredentials replaces all credentials of the user.
 	SetCredentials(ctx context.Context, userID int64, creds []Credential) error
 	// BulkUsers adds users, all or none. It tells progress (which may be nil) how many rows it has taken in. The last
-	// call is the one before the rows become visible. ErrExists names the first that is there already.
+	// call is the one before the rows become visible. ErrExists names the first that is there already. SQLite, where others
+	// wait while one writes, makes them visible in parts of a thousand: a process that is killed then leaves the parts.
 	BulkUsers(ctx context.Context, users []ImportUser, progress func(done int)) error
 
 	// Aliases lists the rows of one alias, or all ("").

@@ -232,9 +232,11 @@ func TestImport(t *testing.T) {
 	writeFile(t, file, "user_key,password,auth_policy\na@example.com,pa,never\nb@example.com,pb,never\n")
 	expect(t, []expectation{
 		{"good", []string{"user", "import", file, d}, 0, "imported 2 users"},
-		{"again", []string{"user", "import", file, d}, 1, file + ":2: user a@example.com: "},
+		{"again", []string{"user", "import", file, d}, 0, "imported 0 users, 2 were there already"},
 		{"no file", []string{"user", "import", file + "x", d}, 1, "no such file"},
 	})
+	writeFile(t, file, "user_key,password,auth_policy\na@example.com,pa,never\nb@example.com,other,never\n")
+	expect(t, []expectation{{"another password", []string{"user", "import", file, d}, 1, file + ":3: user b@example.com: "}})
 	if r := call(t, "user_key,password\nc@example.com,pc\n", "user", "import", "-", d, "--json"); r.code != 0 || !strings.Contains(r.out, `"imported": 1`) {
 		t.Errorf("from standard input: got %d %q %q", r.code, r.out, r.err)
 	}

@@ -143,7 +143,7 @@ func (a *app) userCommand() *cobra.Command {
 		&cobra.Command{Use: "disable USER", Short: "Lock a user out; `sipd user set USER --disabled=false` undoes it", Args: cobra.ExactArgs(1), RunE: a.inDatabase(a.disableUser)},
 		&cobra.Command{Use: "rm USER", Short: "Remove a user with his credentials, contacts and aliases", Args: cobra.ExactArgs(1), RunE: a.inDatabase(a.removeUser)},
 		&cobra.Command{Use: "import FILE.csv", Short: "Add users from a CSV file, all or none (- is standard input)", Args: cobra.ExactArgs(1), RunE: a.action(a.importUsers),
-			Long: "Add users from a CSV file, all or none. The first line names the columns: user_key and any of password, ha1 (MD5),\nha1_sha256, realm, auth_policy, gateway_class, display_name, email. The first bad line is reported and ends the import."},
+			Long: "Add users from a CSV file, all or none. The first line names the columns: user_key and any of password, ha1 (MD5),\nha1_sha256, realm, auth_policy, gateway_class, display_name, email. The first bad line is reported and ends the import. Users who are\nthere already with the same credentials are left as they are: an import that was broken off is repeated."},
 	)
 }
 
@@ -428,6 +428,9 @@ func (a *app) importUsers(ctx context.Context, args []string) error {
 	}
 	if err := s.BulkUsers(ctx, imp.Users, nil); err != nil {
 		return fmt.Errorf("%w; nothing was imported", err)
+	}
+	if imp.Known > 0 {
+		return a.say(map[string]int{"imported": len(imp.Users), "known": imp.Known}, "imported %d users, %d were there already", len(imp.Users), imp.Known)
 	}
 	return a.say(map[string]int{"imported": len(imp.Users)}, "imported %d users", len(imp.Users))
 }

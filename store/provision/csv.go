@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -25,9 +26,13 @@ var columns = []string{"user_key", "password", "ha1", "ha1_sha256", "realm", "au
 
 // Import is a CSV file that was read and found good.
 type Import struct {
-	Users []store.ImportUser
-	lines map[sipaddr.AOR]int
+	Users []store.ImportUser // to be added
+	Known int                // lines of users who are there already just so: the file was imported before, perhaps in part
+	lines map[sipaddr.AOR]place
 }
+
+// place is where a user stands: the line of the file, the index in Users.
+type place struct{ line, index int }
 
 // LineError is a mistake in a line of the file.
 type LineError struct {
@@ -77,7 +82,7 @@ func ReadCSV(ctx context.Context, file string, in io.Reader, st store.Admin, alg
 		return nil, err
 	}
 
-	imp := &Import{lines: map[sipaddr.AOR]int{}}
+	imp := &Import{lines: map[sipaddr.AOR]place{}}
 	names := map[authName]int{} // in which line
 	for {
 		record, err := r.Read()
@@ -98,7 +103,7 @@ func ReadCSV(ctx context.Context, file string, in io.Reader, st store.Admin, alg
 			return nil, &LineError{file, line, err}
 		}
 		if first, twice := imp.lines[u.User.Key]; twice {
-			return nil, &LineError{file, line, fmt.Errorf("user %s stands in line %d already", u.User.Key, first)}
+			return nil, &LineError{file, line, fmt.Errorf("user %s stands in line %d already", u.User.Key, first.line)}
 		}
 		if len(imp.Users) == maxImport {
 			return nil, &LineError{file, line, fmt.Errorf("more than %d users; split the file", maxImport)}
@@ -110,7 +115,7 @@ func ReadCSV(ctx context.Context, file string, in io.Reader, st store.Admin, alg
 			}
 			names[name] = line
 		}
-		imp.lines[u.User.Key] = line
+		imp.lines[u.User.Key] = place{line, len(imp.Users)}
 		imp.Users = append(imp.Users, u)
 	}
 }
@@ -118,13 +123,25 @@ func ReadCSV(ctx context.Context, file string, in io.Reader, st store.Admin, alg
 // authName is what a credential is found by: one user's alone.
 type authName struct{ username, realm string }
 
-// checkNew reports users that the database has already, with the line that adds them again.
+// checkNew takes out the users that the database has already with the same realm and credentials, and reports those that it has with
+// others, with the line that adds them again.
 func (imp *Import) checkNew(ctx context.Context, name string, st store.Admin) error {
 	first := 0
 	var key sipaddr.AOR
+	known := map[sipaddr.AOR]bool{}
 	err := st.Users(ctx, "", func(u *store.User) error {
-		if line := imp.lines[u.Key]; line > 0 && (first == 0 || line < first) {
-			first, key = line, u.Key
+		at, ok := imp.lines[u.Key]
+		if !ok {
+			return nil
+		}
+		same, err := sameUser(ctx, st, &imp.Users[at.index], u)
+		if err != nil {
+			return err
+		}
+		if same {
+			known[u.Key] = true
+		} else if first == 0 || at.line < first {
+			first, key = at.line, u.Key
 		}
 		return nil
 	})
@@ -132,9 +149,29 @@ func (imp *Import) checkNew(ctx context.Context, name string, st store.Admin) er
 		return err
 	}
 	if first > 0 {
-		return &LineError{name, first, fmt.Errorf("user %s: %w; take the line out, or change him with `sipd user set`", key, store.ErrExists)}
+		return &LineError{name, first, fmt.Errorf("user %s: %w, with other credentials; take the line out, or change him with `sipd user passwd`", key, store.ErrExists)}
 	}
+	imp.Known = len(known)
+	imp.Users = slices.DeleteFunc(imp.Users, func(u store.ImportUser) bool { return known[u.User.Key] })
 	return nil
+}
+
+// sameUser tells whether a user in the database has the realm and the credentials of his line.
+func sameUser(ctx context.Context, st store.Admin, line *store.ImportUser, u *store.User) (bool, error) {
+	if line.User.Realm != u.Realm {
+		return false, nil
+	}
+	rows, err := st.Credentials(ctx, u.ID)
+	if err != nil || len(rows) != len(line.Credentials) {
+		return false, err
+	}
+	for _, c := range line.Credentials {
+		c.UserID = u.ID
+		if !slices.Contains(rows, c) {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 func isColumn(name string) bool {

@@ -128,10 +128,15 @@ func TestReadCSV(t *testing.T) {
 	if err := st.BulkUsers(t.Context(), imp.Users, nil); err != nil {
 		t.Fatal(err)
 	}
-	_, err = provision.ReadCSV(t.Context(), "f.csv", strings.NewReader(text), st, []store.Algorithm{store.MD5})
+	more := text + "carol@example.com,secret,,,,,\n"
+	imp, err = provision.ReadCSV(t.Context(), "f.csv", strings.NewReader(more), st, []store.Algorithm{store.MD5})
+	if err != nil || imp.Known != 2 || len(imp.Users) != 1 || imp.Users[0].User.Key != "carol@example.com" {
+		t.Errorf("again, with one more: got %+v, %v; want two that are known and Carol", imp, err)
+	}
+	_, err = provision.ReadCSV(t.Context(), "f.csv", strings.NewReader(strings.Replace(text, "p,w", "other", 1)), st, []store.Algorithm{store.MD5})
 	var line *provision.LineError
 	if !errors.As(err, &line) || line.Line != 2 || !errors.Is(err, store.ErrExists) {
-		t.Errorf("again: got %v, want line 2 exists", err)
+		t.Errorf("again with another password: got %v, want line 2 exists", err)
 	}
 }
 

@@ -20,10 +20,16 @@ const (
 	bulkTimeout = 30 * time.Minute
 	// bulkProgress is after how many users progress is told.
 	bulkProgress = 1000
+	// mergeUsers is how many users SQLite takes in one transaction, for which everybody else who writes has to wait: with four
+	// credentials each some 50 ms in a table of a million. After each the others have mergePause to get hold of the lock, which they
+	// try every few milliseconds (busyPoll).
+	mergeUsers = 1000
+	mergePause = 10 * time.Millisecond
+	// undoTimeout bounds taking out what a load that failed has put in.
+	undoTimeout = 5 * time.Minute
 )
 
-// The rows are taken into temporary tables first, which locks nothing, and then moved in one short transaction. n is the
-// place of the user in the load.
+// The rows are taken into temporary tables first, which locks nothing, and then moved. n is the place of the user in the load.
 const (
 	createImportUsers = `CREATE TEMPORARY TABLE import_users (n bigint, user_key text, realm text, display_name text, email text, auth_policy text,
 		gateway_class_id bigint, default_action text, is_admin boolean, disabled boolean, may_upload_cgi boolean, max_contacts integer)`
@@ -113,19 +119,21 @@ func (db *DB) bulkSQLite(ctx context.Context, users []store.ImportUser, progress
 	if err := pollLocks(ctx, conn); err != nil {
 		return err
 	}
-	// The one transaction that others wait for.
-	for {
-		_, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE")
-		if err == nil {
-			break
-		}
-		if !busy(err) || ctx.Err() != nil {
-			return err
+	m := merge{conn: conn, users: users}
+	err = m.check(ctx)
+	for err == nil && m.users != nil {
+		if err = m.part(ctx); err == nil && m.users != nil {
+			select {
+			case <-ctx.Done():
+				err = ctx.Err()
+			case <-time.After(mergePause):
+			}
 		}
 	}
-	if err := mergeSQLite(ctx, conn); err != nil {
-		_, back := conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
-		return errors.Join(err, back)
+	if err != nil { // All or none: what is in goes again, even when nobody wants to wait any more.
+		back, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+		defer cancel()
+		return errors.Join(err, m.undo(back))
 	}
 	return nil
 }
@@ -167,34 +175,119 @@ func stageSQLite(ctx context.Context, conn *sql.Conn, users []store.ImportUser, 
 	return err
 }
 
-func mergeSQLite(ctx context.Context, conn *sql.Conn) error {
-	if _, err := conn.ExecContext(ctx, beginBulk); err != nil {
-		return err
-	}
+// merge moves users from the temporary tables into the others, a part at a time.
+type merge struct {
+	conn        *sql.Conn
+	users       []store.ImportUser // that are not in yet; nil: all are
+	n           int                // how many are in
+	credentials int                // rows of credentials that are in
+	parts       [][2]int64         // first and last id of each part
+}
+
+// check looks for what is there already; it holds no lock.
+func (m *merge) check(ctx context.Context) error {
 	for _, find := range []string{findUser, findCredential} {
 		var name string
-		err := conn.QueryRowContext(ctx, find).Scan(&name)
+		err := m.conn.QueryRowContext(ctx, find).Scan(&name)
 		if err := already(name, err); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// part moves the next users. Somebody may have added one of them since check: then a constraint fails.
+func (m *merge) part(ctx context.Context) error {
+	part := m.users[:min(mergeUsers, len(m.users))]
+	rows := 0
+	for i := range part {
+		rows += len(part[i].Credentials)
+	}
+	last := len(part) == len(m.users)
 	var base int64
-	if err := conn.QueryRowContext(ctx, nextUserID).Scan(&base); err != nil {
-		return err
-	}
-	now := sqliteText(time.Now())
-	if _, err := conn.ExecContext(ctx, `INSERT INTO users (id, user_key, `+importedColumns+`, created_at, updated_at)
-		SELECT n + $1, user_key, `+importedColumns+`, $2, $2 FROM import_users ORDER BY n`, base, now); err != nil {
-		return err
-	}
-	if _, err := conn.ExecContext(ctx, `INSERT INTO credentials (user_id, auth_username, realm, algorithm, ha1, updated_at)
-		SELECT n + $1, auth_username, realm, algorithm, ha1, $2 FROM import_credentials`, base, now); err != nil {
-		return err
-	}
-	for _, step := range []string{endBulk, bulkDone, "COMMIT"} {
-		if _, err := conn.ExecContext(ctx, step); err != nil {
+	err := exclusively(ctx, m.conn, func() error {
+		if _, err := m.conn.ExecContext(ctx, beginBulk); err != nil {
 			return err
 		}
+		if err := m.conn.QueryRowContext(ctx, nextUserID).Scan(&base); err != nil {
+			return err
+		}
+		now := sqliteText(time.Now())
+		if _, err := m.conn.ExecContext(ctx, `INSERT INTO users (id, user_key, `+importedColumns+`, created_at, updated_at)
+			SELECT n + $1, user_key, `+importedColumns+`, $2, $2 FROM import_users WHERE rowid > $3 AND rowid <= $4 ORDER BY rowid`,
+			base-int64(m.n), now, m.n, m.n+len(part)); err != nil {
+			return err
+		}
+		// Both tables are filled in the order of the users, and their rows numbered from 1.
+		if _, err := m.conn.ExecContext(ctx, `INSERT INTO credentials (user_id, auth_username, realm, algorithm, ha1, updated_at)
+			SELECT n + $1, auth_username, realm, algorithm, ha1, $2 FROM import_credentials WHERE rowid > $3 AND rowid <= $4`,
+			base-int64(m.n), now, m.credentials, m.credentials+rows); err != nil {
+			return err
+		}
+		if last {
+			if _, err := m.conn.ExecContext(ctx, bulkDone); err != nil {
+				return err
+			}
+		}
+		_, err := m.conn.ExecContext(ctx, endBulk)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	m.parts = append(m.parts, [2]int64{base, base + int64(len(part)) - 1})
+	m.n += len(part)
+	m.credentials += rows
+	if m.users = m.users[len(part):]; last {
+		m.users = nil
+	}
+	return nil
+}
+
+// undo removes the parts that are in. Caches may have read some of them, so they are told.
+func (m *merge) undo(ctx context.Context) error {
+	for i, p := range m.parts {
+		err := exclusively(ctx, m.conn, func() error {
+			for _, step := range []string{beginBulk, fmt.Sprintf(`DELETE FROM users WHERE id BETWEEN %d AND %d`, p[0], p[1])} {
+				if _, err := m.conn.ExecContext(ctx, step); err != nil {
+					return err
+				}
+			}
+			if i == len(m.parts)-1 {
+				if _, err := m.conn.ExecContext(ctx, bulkDone); err != nil {
+					return err
+				}
+			}
+			_, err := m.conn.ExecContext(ctx, endBulk)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("%d of the users are in nevertheless: %w", m.n, err)
+		}
+		m.n -= int(p[1] - p[0] + 1)
+		time.Sleep(mergePause)
+	}
+	return nil
+}
+
+// exclusively calls do in a transaction that has SQLite's lock from the beginning.
+func exclusively(ctx context.Context, conn *sql.Conn, do func() error) error {
+	for {
+		_, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE")
+		if err == nil {
+			break
+		}
+		if !busy(err) || ctx.Err() != nil {
+			return err
+		}
+	}
+	err := do()
+	if err == nil {
+		_, err = conn.ExecContext(ctx, "COMMIT")
+	}
+	if err != nil {
+		_, back := conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
+		return errors.Join(err, back)
 	}
 	return nil
 }

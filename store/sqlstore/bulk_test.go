@@ -1,0 +1,106 @@
+package sqlstore_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"sipd/location"
+	"sipd/sipaddr"
+	"sipd/store"
+)
+
+// crowd returns users whose names begin with prefix.
+func crowd(prefix string, n int) []store.ImportUser {
+	users := make([]store.ImportUser, n)
+	for i := range users {
+		name := fmt.Sprintf("%s%06d", prefix, i)
+		users[i] = store.ImportUser{User: store.User{Key: sipaddr.AOR(name + "@example.com"), Realm: "example.com"},
+			Credentials: []store.Credential{{Username: name, Realm: "example.com", HA1: fmt.Sprintf("%032x", i)}}}
+	}
+	return users
+}
+
+func countRows(t *testing.T, db *sql.DB, table string) (n int) {
+	t.Helper()
+	if err := db.QueryRow(`SELECT count(*) FROM ` + table).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// A load that fails when parts of it are in leaves nothing; one that is broken off, too.
+func TestBulkAllOrNone(t *testing.T) {
+	onBoth(t, func(t *testing.T, url string) {
+		db := ready(t, url)
+		plain, _ := raw(t, url)
+		users := crowd("u", 2500)
+		users[2400].Credentials[0].Username = users[3].Credentials[0].Username
+		if err := db.BulkUsers(t.Context(), users, nil); !errors.Is(err, store.ErrExists) {
+			t.Errorf("one name twice: got %v, want ErrExists", err)
+		}
+		if n, c := countRows(t, plain, "users"), countRows(t, plain, "credentials"); n != 0 || c != 0 {
+			t.Errorf("one name twice: got %d users and %d credentials, want none", n, c)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { // As soon as the first part is there, or when there is nothing to see until the end.
+			for db.User(ctx, "u000000@example.com"); ctx.Err() == nil; time.Sleep(time.Millisecond) {
+				if _, err := db.User(ctx, "u000000@example.com"); err == nil {
+					cancel()
+				}
+			}
+		}()
+		err := db.BulkUsers(ctx, crowd("u", 20_000), nil)
+		cancel()
+		if n := countRows(t, plain, "users"); err != nil && n != 0 || err == nil && n != 20_000 {
+			t.Errorf("broken off: got %d users and %v, want none, or all of them", n, err)
+		}
+		if err == nil {
+			return
+		}
+		if err := db.BulkUsers(t.Context(), crowd("u", 2500), nil); err != nil {
+			t.Errorf("again: got %v", err)
+		}
+		if n, c := countRows(t, plain, "users"), countRows(t, plain, "credentials"); n != 2500 || c != 2500 {
+			t.Errorf("again: got %d users and %d credentials, want 2500", n, c)
+		}
+		if n := countRows(t, plain, "credentials c JOIN users u ON u.id = c.user_id AND u.user_key = c.auth_username || '@example.com'"); n != 2500 {
+			t.Errorf("got %d credentials of their users, want 2500", n)
+		}
+	})
+}
+
+// While many users are loaded, registrations are written: nobody waits for longer than a part of the load takes.
+func TestRegistrationsDuringBulk(t *testing.T) {
+	url := "sqlite:" + filepath.Join(t.TempDir(), "sipd.db")
+	db, other := ready(t, url), ready(t, url)
+	ids := fill(t, db, 10)
+	now := time.Now()
+	done := make(chan error, 1)
+	go func() { done <- other.BulkUsers(t.Context(), crowd("v", 20_000), nil) }()
+	var worst time.Duration
+	for n := int64(1); ; n++ {
+		begin := time.Now()
+		errs, err := db.Commit(t.Context(), []location.RowSet{{UserID: ids[n%10], Upsert: []*location.Binding{phone(n%10+1, ids[n%10], now)}}})
+		if err != nil || errs != nil {
+			t.Fatalf("registration %d: %v %v", n, errs, err)
+		}
+		worst = max(worst, time.Since(begin))
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("%d registrations, the longest took %v", n, worst)
+			if worst > 2*time.Second { // 50 ms on a machine that has nothing else to do
+				t.Errorf("a registration took %v during a load of users, want much less than the whole load", worst)
+			}
+			return
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
