@@ -11,8 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"sipd/location"
 	"sipd/store"
 	"sipd/store/sqlstore"
+	"sipd/store/storetest"
 )
 
 // lockEnv makes TestHolder hold the lock of a database until it is killed.
@@ -139,5 +141,66 @@ func TestLockIsTakenAgain(t *testing.T) {
 		}
 	case <-time.After(10 * time.Second):
 		t.Error("nobody was told that another has the lock")
+	}
+}
+
+// A server that was killed in a commit leaves a session that may still end it: the next one begins when that is over.
+func TestNextServerEndsTheSessionsOfTheLast(t *testing.T) {
+	url := databases[1].url(t)
+	ctx := t.Context()
+	last, next := ready(t, url), open(t, url)
+	alice := storetest.Add(t, last, "alice")
+	plain, _ := raw(t, url)
+	other, err := plain.Conn(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	release, err := last.LockServer(ctx, 1, never)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []string{"BEGIN", "LOCK TABLE contacts IN EXCLUSIVE MODE"} {
+		if _, err := other.ExecContext(ctx, s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := last.Commit(context.Background(), []location.RowSet{{AOR: alice.Key, UserID: alice.ID, Upsert: []*location.Binding{phone(1, alice.ID, time.Now())}}})
+		done <- err
+	}()
+	waiting := 0
+	for end := time.Now().Add(10 * time.Second); waiting == 0; time.Sleep(10 * time.Millisecond) {
+		err := plain.QueryRowContext(ctx, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&waiting)
+		if err != nil || time.Now().After(end) {
+			t.Fatalf("got %d commits that wait, %v; want one", waiting, err)
+		}
+	}
+	release() // As if the session with the lock had ended first.
+	releaseNext, err := next.LockServer(ctx, 1, never)
+	for end := time.Now().Add(5 * time.Second); errors.Is(err, store.ErrLocked) && time.Now().Before(end); {
+		releaseNext, err = next.LockServer(ctx, 1, never) // Postgres notices the end a moment late.
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer releaseNext()
+	select {
+	case err := <-done:
+		if !errors.Is(err, location.ErrUnknownOutcome) {
+			t.Errorf("the commit of the last server: got %v, want ErrUnknownOutcome", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the commit of the last server goes on")
+	}
+	if _, err := other.ExecContext(ctx, "ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	if rows, err := next.LoadAOR(ctx, alice.Key); err != nil || len(rows) != 0 {
+		t.Errorf("got %v, %v; want no row", rows, err)
+	}
+	if errs, err := next.Commit(ctx, []location.RowSet{{AOR: alice.Key, UserID: alice.ID, Upsert: []*location.Binding{phone(1, alice.ID, time.Now())}}}); errs != nil || err != nil {
+		t.Errorf("a commit of the next server: got %v, %v", errs, err)
 	}
 }

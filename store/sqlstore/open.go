@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -21,12 +22,13 @@ import (
 
 // DB is an open database. Open makes one, Close ends it.
 type DB struct {
-	d     dialect
-	read  *sql.DB
-	write *sql.DB       // SQLite: one connection; Postgres: the same as read
-	pool  *pgxpool.Pool // Postgres only
-	path  string        // SQLite only
-	hot   hotWriter
+	d      dialect
+	read   *sql.DB
+	write  *sql.DB       // SQLite: one connection; Postgres: the same as read
+	pool   *pgxpool.Pool // Postgres only
+	path   string        // SQLite only
+	serves atomic.Bool   // Postgres only: this process has the lock of a server
+	hot    hotWriter
 }
 
 // hotWriter writes registrations.

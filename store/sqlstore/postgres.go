@@ -51,6 +51,13 @@ func openPostgres(ctx context.Context, dburl string) (*DB, error) {
 	}
 	// A registration is acknowledged after its commit: whatever the server's default, ours is durable.
 	cfg.ConnConfig.RuntimeParams["synchronous_commit"] = "on"
+	db := &DB{}
+	cfg.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error {
+		if db.serves.Load() {
+			c.RuntimeParams["application_name"] = servingName(cfg)
+		}
+		return nil
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", where(cfg), err)
@@ -61,12 +68,12 @@ func openPostgres(ctx context.Context, dburl string) (*DB, error) {
 		pool.Close()
 		return nil, fmt.Errorf("open %s: %w", where(cfg), err)
 	}
-	db := &DB{pool: pool, d: dialect{
+	db.pool, db.d = pool, dialect{
 		migrations: migrations.Postgres,
 		time:       func(t time.Time) any { return t },
 		classify:   classifyPostgres,
 		appendLog:  postgresLog{pool},
-	}}
+	}
 	db.read = stdlib.OpenDBFromPool(pool)
 	db.write = db.read
 	db.hot = &postgresHot{pool: pool}
@@ -169,6 +176,10 @@ func (db *DB) lockPostgres(ctx context.Context, serverID int64, lost func(error)
 	conn, err := db.takeLock(ctx, serverID, 0)
 	if err != nil {
 		return nil, err
+	}
+	if err := db.endPredecessor(ctx, conn); err != nil {
+		closeSession(conn)
+		return nil, db.wrap("lock the database", err)
 	}
 	keep, stop := context.WithCancel(context.Background())
 	var ended sync.WaitGroup

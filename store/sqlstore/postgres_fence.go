@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"sipd/location"
 )
@@ -55,6 +56,36 @@ func endSession(ctx context.Context, on interface {
 		case <-time.After(fencePoll):
 		}
 	}
+}
+
+// servingName is the application_name of the sessions in which a server writes.
+func servingName(cfg *pgxpool.Config) string {
+	return cfg.ConnConfig.RuntimeParams["application_name"] + ", serving"
+}
+
+// endPredecessor ends what sessions are left of the server that had the lock before, and waits until they are gone: one that was killed in a
+// commit may have left it half way, and this server's memory must not be read before that has ended. conn has the lock; no session of this
+// process has the name yet.
+func (db *DB) endPredecessor(ctx context.Context, conn *pgx.Conn) error {
+	for {
+		var left int
+		err := conn.QueryRow(ctx, `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+			WHERE application_name = $1 AND usename = current_user AND datname = current_database()`, servingName(db.pool.Config())).Scan(&left)
+		if err != nil {
+			return fmt.Errorf("end the sessions of the server before: %w", err)
+		}
+		if left == 0 {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("end the sessions of the server before: %w", ctx.Err())
+		case <-time.After(fencePoll):
+		}
+	}
+	db.serves.Store(true)
+	db.pool.Reset() // The next sessions have the name.
+	return nil
 }
 
 // writable tells whether a session may be used again: one that began while the database was read-only stays so when the
