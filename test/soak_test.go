@@ -216,6 +216,7 @@ func (s *soaking) watch(ctx context.Context, length time.Duration) {
 	period := min(5*time.Second, length/10)
 	tick := time.NewTicker(period)
 	defer tick.Stop()
+	found := 0.0 // the rate that keeps half of the machine busy
 	for {
 		select {
 		case <-ctx.Done():
@@ -231,11 +232,23 @@ func (s *soaking) watch(ctx context.Context, length time.Duration) {
 			continue
 		}
 		want := soakHalf * float64(runtime.NumCPU())
-		change := min(1.25, max(0.8, want/max(got.both, 0.01)))
-		if s.crowd.Account().Recent(90)[0] > soakBehind {
-			change = 0.7
+		behind := s.crowd.Account().Recent(90)[0] > soakBehind
+		switch rate := s.crowd.Rate(); {
+		case got.at < length/3 && behind:
+			s.crowd.SetRate(rate * 0.7)
+		case got.at < length/3:
+			s.crowd.SetRate(min(soakMost, rate*min(1.25, max(0.8, want/max(got.both, 0.01)))))
+		case found == 0: // From here on the rate stays, or nothing could be level.
+			middle := s.taken[len(s.taken)/2:]
+			for _, x := range middle {
+				found += x.rate / float64(len(middle))
+			}
+			s.crowd.SetRate(found)
+		case behind:
+			s.crowd.SetRate(max(rate*0.8, found/4))
+		default:
+			s.crowd.SetRate(min(found, rate*1.1))
 		}
-		s.crowd.SetRate(min(soakMost, s.crowd.Rate()*change))
 	}
 }
 

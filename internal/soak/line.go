@@ -239,7 +239,7 @@ func (x *exchange) next(until time.Time) string {
 				x.interval = timerT2 // 17.1.2.2: Proceeding.
 			}
 			if x.invite {
-				x.end = until // 17.1.1.2: Timer B is over.
+				x.end = time.Now().Add(setUpLimit) // 17.1.1.2: Timer B is over.
 			}
 			return text
 		case <-timer.C:

@@ -247,9 +247,10 @@ func (c *incoming) hangUp(kind string) {
 	d := &draft{method: "BYE", uri: inBrackets(field(c.invite, "Contact")), from: field(c.last, "To"), to: field(c.last, "From"), callID: id,
 		cseq: firstCalleeCSeq, more: routes(fields(c.invite, "Record-Route"), false)}
 	c.p.busy++
+	// The caller's connection may be gone, and somebody else have its port, who says nothing: blind.
 	go func() { // Ends within Timer F; Crowd.Run waits for busy to be 0.
 		status := statusOf(c.l.ask(d))
-		c.p.account.note(Key{"BYE", id, d.cseq}, entry{kind: kind, status: status, logged: true}, 200, 481, 500)
+		c.p.account.note(Key{"BYE", id, d.cseq}, entry{kind: kind, status: status, logged: true, blind: true}, 200, 481, 500)
 		c.p.mu.Lock()
 		defer c.p.mu.Unlock()
 		c.p.busy--

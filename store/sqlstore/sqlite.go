@@ -22,6 +22,8 @@ import (
 )
 
 const (
+	// quiet is how long nobody commits, or reads, before the pages that were kept for him are given back.
+	quiet = time.Minute
 	// sqliteReaders is how many connections read: the cache, a command, pages.
 	sqliteReaders = 4
 	// busyTimeout is how long a connection waits for another's lock, such as an import's merge, before it gives up.
@@ -106,6 +108,9 @@ func (db *DB) openSQLitePool(conns int, pragmas []string, extra string) (*sql.DB
 	}
 	pool.SetMaxOpenConns(conns)
 	pool.SetMaxIdleConns(conns)
+	if conns > 1 { // Readers give back their pages; the one writer has settings of its own (pollLocks) and stays.
+		pool.SetConnMaxIdleTime(quiet)
+	}
 	return pool, nil
 }
 
@@ -170,12 +175,22 @@ func (db *DB) watchSQLite(ctx context.Context, notify func()) error {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	var version, seq int64
+	changed, kept := time.Now(), true // when the last commit was seen; whether the writer keeps pages
 	for first := true; ; first = false {
 		v, s := version, seq
 		// Statements of 5 us: a context that can be cancelled would cost more than they do.
 		background := context.Background()
 		if err := conn.QueryRowContext(background, "PRAGMA data_version").Scan(&v); err != nil {
 			return db.wrap("watch", err)
+		}
+		switch {
+		case v != version:
+			changed, kept = time.Now(), true
+		case kept && time.Since(changed) > quiet:
+			kept = false
+			if _, err := db.write.ExecContext(ctx, "PRAGMA shrink_memory"); err != nil {
+				return db.wrap("watch", err)
+			}
 		}
 		if v != version || first {
 			if s, err = lastChange(background, conn); err != nil {

@@ -39,7 +39,7 @@ func TestGroupLimit(t *testing.T) {
 
 func TestGoLimit(t *testing.T) {
 	const mib = 1 << 20
-	for _, c := range []struct{ group, want int64 }{{50 * mib, 32 * mib}, {128 * mib, 64 * mib}, {256 * mib, 192 * mib}, {1000 * mib, 800 * mib}} {
+	for _, c := range []struct{ group, want int64 }{{50 * mib, 32 * mib}, {160 * mib, 64 * mib}, {256 * mib, 160 * mib}, {1000 * mib, 800 * mib}} {
 		if got := goLimit(c.group); got != c.want {
 			t.Errorf("goLimit(%d): got %d, want %d", c.group, got, c.want)
 		}
@@ -54,14 +54,14 @@ func TestIdler(t *testing.T) {
 		want       bool
 	}{
 		{0, 0, false},
-		{59 * time.Second, 0, false},
-		{time.Second, 2 * time.Second, true},               // 2 s of a minute
-		{30 * time.Second, 0, false},                       // not over yet
-		{31 * time.Second, 4 * time.Second, false},         // too much to do
-		{time.Minute, 100 * time.Millisecond, true},        // again little
-		{time.Millisecond, time.Millisecond, false},        // one answer for each period
-		{5 * time.Minute, 14 * time.Second, true},          // a long sleep
-		{61 * time.Second, 3100 * time.Millisecond, false}, // just too much
+		{1900 * time.Millisecond, 0, false},
+		{100 * time.Millisecond, 90 * time.Millisecond, true}, // 90 ms of 2 s
+		{2 * time.Second, 0, false},                           // again so soon
+		{58 * time.Second, 4 * time.Second, false},            // too much to do
+		{2 * time.Second, 0, true},                            // again little
+		{time.Millisecond, time.Millisecond, false},           // not over yet
+		{5 * time.Minute, 14 * time.Second, true},             // a long sleep
+		{61 * time.Second, 3100 * time.Millisecond, false},    // just too much
 	} {
 		now = now.Add(step.after)
 		cpu += step.cpu
