@@ -47,6 +47,17 @@ func one(_ *builder, v Value) error {
 	return err
 }
 
+// text accepts any text and keeps it.
+func text(field func(*Settings) *string) func(*builder, Value) error {
+	return func(b *builder, v Value) error {
+		text, err := single(v)
+		if err == nil {
+			*field(&b.Settings) = text
+		}
+		return err
+	}
+}
+
 // word accepts one of words, in any case.
 func word(words ...string) func(*builder, Value) error {
 	return func(_ *builder, v Value) error {

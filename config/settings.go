@@ -51,6 +51,8 @@ type Settings struct {
 	Refresh          time.Duration // full refresh of the cache, 900 s
 	LocalNets        []netip.Prefix
 	PublicAddress    netip.Addr
+	StateDir         string // what the server keeps on disk for itself; "" is beside an SQLite file, "off" nowhere
+	LogQueueDir      string // rows of the request log that wait for the database; "" is StateDir
 	TryStateless     bool
 	Debug            []string // categories of -d: all, sql, net, sdp, misc
 

@@ -14,7 +14,10 @@ import (
 )
 
 // register sends a REGISTER of alice, answers the challenge, and returns the last response.
-func register(t *testing.T, addr, password string) string {
+func register(t *testing.T, addr, password string) string { return registerAt(t, addr, password, "") }
+
+// registerAt is register with a contact other than where it comes from. A server that refuses before it asks who it is, is right, too.
+func registerAt(t *testing.T, addr, password, contact string) string {
 	t.Helper()
 	c, err := net.Dial("udp", addr)
 	if err != nil {
@@ -25,13 +28,16 @@ func register(t *testing.T, addr, password string) string {
 		t.Fatal(err)
 	}
 	local := c.LocalAddr().String()
+	if contact == "" {
+		contact = local
+	}
 	send := func(cseq int, authorization string) string {
 		if authorization != "" {
 			authorization = "Authorization: " + authorization + "\r\n"
 		}
 		_, err := fmt.Fprintf(c, "REGISTER sip:example.com SIP/2.0\r\nVia: SIP/2.0/UDP %s;branch=z9hG4bKr%d;rport\r\nFrom: <sip:alice@example.com>;tag=1\r\n"+
 			"To: <sip:alice@example.com>\r\nCall-ID: reg-%s\r\nCSeq: %d REGISTER\r\nMax-Forwards: 70\r\nContact: <sip:alice@%s>\r\n%sContent-Length: 0\r\n\r\n",
-			local, cseq, local, cseq, local, authorization)
+			local, cseq, local, cseq, contact, authorization)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -83,7 +83,7 @@ func (a *app) run(ctx context.Context, _ []string) error {
 	}
 	log.Info("starting", "version", version, "database", place.Database.String(), "pid", os.Getpid())
 	err = daemon.Run(ctx, daemon.Config{
-		Database: place.Database.URL, Server: a.server, Overrides: overrides, Root: place.Root,
+		Database: place.Database.URL, Server: a.server, Overrides: overrides, Root: place.Root, StateEnv: a.env("STATE_DIRECTORY"),
 		Log: log, Levels: &levels, Signals: a.signals,
 		Ready: func(addrs []string) {
 			fmt.Fprintln(a.stderr, "sipd ready")

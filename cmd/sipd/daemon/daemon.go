@@ -22,7 +22,6 @@ import (
 	"sipd/sipaddr"
 	"sipd/store"
 	"sipd/store/cache"
-	"sipd/store/provision"
 	"sipd/store/sqlstore"
 )
 
@@ -32,6 +31,7 @@ type Config struct {
 	Server    string           // the server record (-S); "" is the only one
 	Overrides [][]config.Value // sources of settings stronger than server_settings, weakest first: file, command line
 	Root      string           // ServerRoot: relative file names hang below it; "" is the working directory
+	StateEnv  string           // the variable STATE_DIRECTORY, which systemd sets
 	Log       *slog.Logger
 	Levels    *Levels          // categories of debug output, kept in step with the setting Debug; may be nil
 	Signals   <-chan os.Signal // HUP reloads, USR2 dumps the state to the log; may be nil
@@ -55,7 +55,7 @@ const (
 
 // Run serves until ctx ends, drains and returns nil, or returns why it cannot go on.
 func Run(ctx context.Context, cfg Config) (err error) {
-	d := &daemon{cfg: cfg, log: cfg.Log, locked: make(chan error, 1)}
+	d := &daemon{cfg: cfg, log: cfg.Log, locked: make(chan error, 1), db: newDatabase(), stopConnecting: func() {}}
 	if d.cfg.Levels == nil {
 		d.cfg.Levels = &Levels{}
 	}
@@ -71,21 +71,27 @@ func Run(ctx context.Context, cfg Config) (err error) {
 
 // daemon is the parts of a running server.
 type daemon struct {
-	cfg      Config
-	log      *slog.Logger
-	store    *sqlstore.DB
-	unlock   func()
-	locked   chan error // another sipd has taken the database, after a connection was lost
-	cache    *cache.Cache
-	location *location.Service
-	requests *requestlog.Log // nil: RequestLog none
-	sockets  *transport.Sockets
-	server   *server.Server
-	health   *health // nil: AdminListen off
-	started  bool    // serve has begun: the parts close what they own
-	first    *config.Settings
-	seen     *config.Settings // the last that changed looked at; its own
-	state    atomic.Int32
+	cfg    Config
+	log    *slog.Logger
+	db     *database
+	store  *sqlstore.DB // nil until it has been reached
+	unlock func()
+	locked chan error // another sipd has taken the database, after a connection was lost
+	// An attempt to reach the database that has not ended, and what ends it.
+	pending        <-chan connection
+	stopConnecting func()
+	state          *folder   // nil: nothing is kept on disk
+	copy           *diskCopy // nil likewise
+	cache          *cache.Cache
+	location       *location.Service
+	requests       *requestlog.Log // nil: RequestLog none
+	sockets        *transport.Sockets
+	server         *server.Server
+	health         *health // nil: AdminListen off
+	started        bool    // serve has begun: the parts close what they own
+	first          *config.Settings
+	seen           *config.Settings // the last that changed looked at; its own
+	phase          atomic.Int32
 }
 
 // The states that readiness tells apart.
@@ -101,47 +107,27 @@ func (d *daemon) prepare(ctx context.Context) (err error) {
 	if limit := limitMemory(); limit > 0 {
 		d.log.InfoContext(ctx, "memory is limited as the control group is", "go_bytes", limit)
 	}
-	if d.store, err = sqlstore.Open(ctx, d.cfg.Database); err != nil {
+	if err := d.openState(ctx); err != nil {
 		return err
 	}
-	applied, err := d.store.Migrate(ctx)
+	d.cache, err = cache.New(cache.Config{Store: d.db, ServerName: d.cfg.Server, Overrides: d.cfg.Overrides, Log: d.log, Changed: d.changed})
 	if err != nil {
 		return err
 	}
-	if applied > 0 {
-		d.log.InfoContext(ctx, "tables brought up to date", "migrations", applied)
-	}
-	if err := d.store.Init(ctx); err != nil {
-		return err
-	}
-	record, err := provision.Pick(ctx, d.store, d.cfg.Server)
-	if err != nil {
-		return asConfig(err)
-	}
-	if err := d.lock(ctx, record.ID); err != nil {
-		return err
-	}
-	d.cache, err = cache.New(cache.Config{Store: d.store, ServerName: d.cfg.Server, Overrides: d.cfg.Overrides, Log: d.log, Changed: d.changed})
+	d.location, err = location.New(location.Config{Store: d.db, Flush: func() { d.server.Flush() }, Owner: d.owner, Log: d.log.With("pkg", "location")})
 	if err != nil {
 		return err
 	}
-	if err := d.cache.Refresh(ctx); err != nil {
-		return asConfig(err)
+	if err := d.load(ctx); err != nil {
+		return err
 	}
 	d.first = d.cache.Snapshot().Settings
 	for _, note := range d.first.Notes {
 		d.log.WarnContext(ctx, note)
 	}
-	d.location, err = location.New(location.Config{Store: d.store, Flush: func() { d.server.Flush() }, Owner: d.owner, Log: d.log.With("pkg", "location")})
-	if err != nil {
-		return err
-	}
-	if err := d.location.Load(ctx); err != nil {
-		return err
-	}
 	var log func(store.LogRow)
 	if d.first.RequestLog == "sql" {
-		d.requests, err = requestlog.New(requestlog.Config{Append: d.store.AppendLog, Log: d.log.With("pkg", "requestlog")})
+		d.requests, err = requestlog.New(requestlog.Config{Append: d.db.AppendLog, Log: d.log.With("pkg", "requestlog")})
 		if err != nil {
 			return err
 		}
@@ -158,6 +144,32 @@ func (d *daemon) prepare(ctx context.Context) (err error) {
 	return nil
 }
 
+// openState takes the folder for what is kept on disk. Without one the server works, but not without its database.
+func (d *daemon) openState(ctx context.Context) error {
+	early, err := config.Build(d.cfg.Overrides...)
+	if err != nil {
+		return configError{err}
+	}
+	path, why := stateFolder(&d.cfg, early)
+	if path != "" {
+		d.state, err = takeFolder(ctx, path)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, errFolderTaken):
+			return configError{fmt.Errorf("%s: %w: stop it first, or write another StateDir", path, err)}
+		case err != nil:
+			why = err.Error()
+		}
+	}
+	if d.state == nil {
+		d.log.WarnContext(ctx, "nothing is kept on disk: this server cannot start without its database, and rows of the request log wait in memory only", "reason", why)
+		return nil
+	}
+	d.copy = newDiskCopy(d.state, identity(d.cfg.Database), d.cfg.Server, d.log)
+	return nil
+}
+
 // owner returns the user whose key aor is, 0 for none.
 func (d *daemon) owner(aor sipaddr.AOR) int64 {
 	return d.cache.Snapshot().User([]byte(aor)).ID
@@ -170,28 +182,6 @@ func asConfig(err error) error {
 		return configError{err}
 	}
 	return err
-}
-
-// lock makes this the only server on the database.
-func (d *daemon) lock(ctx context.Context, server int64) error {
-	for end := time.Now().Add(lockWait); ; {
-		unlock, err := d.store.LockServer(ctx, server, func(err error) { d.locked <- err })
-		if err == nil {
-			d.unlock = unlock
-			return nil
-		}
-		if !errors.Is(err, store.ErrLocked) {
-			return err
-		}
-		if time.Now().After(end) {
-			return configError{err}
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(lockPoll):
-		}
-	}
 }
 
 // listen binds the sockets of SIP and of the health page.
@@ -220,8 +210,8 @@ func (d *daemon) listen(ctx context.Context) error {
 	if network == "" {
 		return nil
 	}
-	if network == "unix" && !strings.HasPrefix(addr, "/") && d.cfg.Root != "" {
-		addr = d.cfg.Root + "/" + addr
+	if network == "unix" {
+		addr = below(d.cfg.Root, addr)
 	}
 	d.health, err = listenHealth(network, addr, d.readiness, d.status, d.log)
 	return err
@@ -249,7 +239,11 @@ func (d *daemon) serve(ctx context.Context) error {
 	if d.requests != nil {
 		g.start(ctx, "request log", d.requests.Run)
 	}
+	if d.copy != nil {
+		g.start(ctx, "copy on disk", d.keepCopy)
+	}
 	g.start(ctx, "cache", d.cache.Run)
+	g.start(ctx, "database", d.followDatabase)
 	g.start(ctx, "signals", d.signals)
 	g.start(ctx, "lock", d.keepLock)
 	g.start(ctx, "load", func(ctx context.Context) error { return followLoad(ctx, d.server.Trim) })
@@ -257,7 +251,7 @@ func (d *daemon) serve(ctx context.Context) error {
 		g.start(ctx, "admin listener", d.health.run)
 	}
 
-	d.state.Store(serving)
+	d.phase.Store(serving)
 	addrs := make([]string, 0, len(d.sockets.Addrs()))
 	for _, l := range d.sockets.Addrs() {
 		addrs = append(addrs, l.String())
@@ -269,7 +263,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	d.notify(systemd.SdNotifyReady)
 
 	failure := g.wait(ctx)
-	d.state.Store(draining)
+	d.phase.Store(draining)
 	d.notify(systemd.SdNotifyStopping)
 	if failure != nil {
 		d.log.ErrorContext(ctx, "stopping", "err", failure)
@@ -310,11 +304,20 @@ func (d *daemon) close() error {
 			errs = append(errs, d.health.listener.Close())
 		}
 	}
+	d.stopConnecting()
+	if d.pending != nil {
+		if c := <-d.pending; c.err == nil {
+			d.store, d.unlock = c.db, c.unlock
+		}
+	}
 	if d.unlock != nil {
 		d.unlock()
 	}
 	if d.store != nil {
 		errs = append(errs, d.store.Close())
+	}
+	if d.state != nil {
+		errs = append(errs, d.state.close())
 	}
 	return errors.Join(errs...)
 }
@@ -334,4 +337,4 @@ func (d *daemon) changed(s *cache.Snapshot) {
 }
 
 // restartSettings are read once, when the sockets and queues are made.
-var restartSettings = []string{"Listen", "Port", "AdminListen", "RequestLog", "ProxyName"}
+var restartSettings = []string{"Listen", "Port", "AdminListen", "RequestLog", "ProxyName", "LogQueueDir"}

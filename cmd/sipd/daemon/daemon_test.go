@@ -14,11 +14,12 @@ import (
 
 func TestGCPercent(t *testing.T) {
 	for _, c := range []struct {
-		live uint64
-		want int
-	}{{0, 3200}, {1 << 20, 3200}, {8 << 20, 1600}, {16 << 20, 800}, {32 << 20, 400}, {128 << 20, 400}, {256 << 20, 200}, {350 << 20, 146}, {512 << 20, 100}, {4 << 30, 100}} {
-		if got := gcPercent(c.live); got != c.want {
-			t.Errorf("gcPercent(%d): got %d, want %d", c.live, got, c.want)
+		live, scanned uint64
+		want          int
+	}{{0, 0, 3200}, {1 << 20, 1 << 20, 3200}, {16 << 20, 4 << 20, 800}, {128 << 20, 128 << 20, 400}, {256 << 20, 16 << 20, 50},
+		{512 << 20, 64 << 20, 50}, {512 << 20, 512 << 20, 100}, {4 << 30, 1 << 30, 25}} {
+		if got := gcPercent(c.live, c.scanned); got != c.want {
+			t.Errorf("gcPercent(%d, %d): got %d, want %d", c.live, c.scanned, got, c.want)
 		}
 	}
 }
@@ -48,11 +49,11 @@ func TestReasons(t *testing.T) {
 	}{
 		{"all is well", cache.Status{Current: at, Watching: true}, false, nil},
 		{"starting to watch", cache.Status{Current: at}, false, nil},
-		{"old tables", cache.Status{Current: at, Watching: true, Err: errors.New("connection refused")}, false, []string{"2026-01-02T03:04:05Z: connection refused"}},
+		{"old tables", cache.Status{Current: at, Watching: true, Err: errors.New("connection refused")}, false, []string{"2026-01-02T03:04:05Z, 2h0m0s ago: connection refused"}},
 		{"not watching", cache.Status{Current: at, Blind: at}, false, []string{"since 2026-01-02T03:04:05Z changes"}},
 		{"away", cache.Status{Current: at, Blind: at}, true, []string{"noticed late", "refused with 503"}},
 	} {
-		got := reasons(c.status, c.away)
+		got := reasons(c.status, c.away, at.Add(2*time.Hour))
 		if len(got) != len(c.want) {
 			t.Errorf("%s: got %q, want %d reasons", c.name, got, len(c.want))
 			continue

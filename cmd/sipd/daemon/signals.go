@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"syscall"
 	"time"
@@ -45,20 +46,24 @@ func (d *daemon) dump(ctx context.Context) {
 
 // readiness is what /readyz says.
 func (d *daemon) readiness() readiness {
-	switch d.state.Load() {
+	switch d.phase.Load() {
 	case starting:
 		return readiness{Reasons: []string{"starting"}}
 	case draining:
 		return readiness{Reasons: []string{"draining"}}
 	}
-	return readiness{Ready: true, Reasons: reasons(d.cache.Status(), d.location.Away())}
+	r := readiness{Ready: true, Reasons: reasons(d.cache.Status(), d.location.Away(), time.Now())}
+	if why := d.db.shut.Load(); why != nil {
+		r.Reasons = append(r.Reasons, "a newer sipd has changed the tables, nothing is read or written: "+(*why).Error())
+	}
+	return r
 }
 
 // reasons says what works with old data only, or not at all. Calls go on from memory: the server is ready all the same, and
 // the monitor learns of it.
-func reasons(s cache.Status, away bool) (list []string) {
+func reasons(s cache.Status, away bool, now time.Time) (list []string) {
 	if s.Err != nil {
-		list = append(list, staleReason(s))
+		list = append(list, staleReason(s, now))
 	}
 	if !s.Blind.IsZero() {
 		list = append(list, "since "+s.Blind.UTC().Format(time.RFC3339)+" changes in the database are noticed late: it cannot be watched")
@@ -69,6 +74,6 @@ func reasons(s cache.Status, away bool) (list []string) {
 	return list
 }
 
-func staleReason(s cache.Status) string {
-	return "the tables in memory are of " + s.Current.UTC().Format(time.RFC3339) + ": " + s.Err.Error()
+func staleReason(s cache.Status, now time.Time) string {
+	return fmt.Sprintf("the tables in memory are of %s, %v ago: %v", s.Current.UTC().Format(time.RFC3339), now.Sub(s.Current).Round(time.Second), s.Err)
 }

@@ -18,6 +18,7 @@ type status struct {
 	Watching    bool      `json:"watching"` // the database tells of its changes
 	TablesErr   string    `json:"tables_err,omitempty"`
 	ProblemRows int       `json:"problem_rows"`
+	Away        bool      `json:"database_away"` // registrations are refused
 
 	ServerTransactions int   `json:"server_transactions"`
 	ClientTransactions int   `json:"client_transactions"`
@@ -45,7 +46,7 @@ type status struct {
 func (d *daemon) status() status {
 	c, s := d.cache.Status(), d.server.Status()
 	st := status{
-		Users: c.Users, Domains: c.Domains, Aliases: c.Aliases, Tables: c.Current, Watching: c.Watching, ProblemRows: len(c.Problems),
+		Users: c.Users, Domains: c.Domains, Aliases: c.Aliases, Tables: c.Current, Watching: c.Watching, ProblemRows: len(c.Problems), Away: d.location.Away(),
 		ServerTransactions: s.ServerTransactions, ClientTransactions: s.ClientTransactions, OpenRequests: s.OpenRequests,
 		ResponseContexts: s.Contexts, AnsweredContexts: s.Afterlives, DroppedMessages: s.Dropped,
 		Connections: d.sockets.Conns(), DroppedDatagrams: d.sockets.Dropped(),
