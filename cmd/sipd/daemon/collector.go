@@ -86,7 +86,7 @@ const (
 	idlePeriod = 2 * time.Second
 	idleCores  = 0.05        // less than this over a period is little to do
 	idleAgain  = time.Minute // between two times: what is given back has to be fetched again
-	idleSpare  = 24 << 20 // bytes beyond what lives that are worth a collection
+	idleSpare  = 24 << 20    // bytes beyond what lives that are worth a collection
 )
 
 // idler notices periods with little to do.
