@@ -97,6 +97,9 @@ func (a *app) explain(ctx context.Context, requestURI, from, method string, noCr
 		return err
 	}
 	facts := target.Facts{Method: []byte(method), URI: &uri, From: &caller, OwnURI: ownURI(tables.Settings, &uri)}
+	if !uri.HasUser && target.Local(tables, &uri, facts.OwnURI) {
+		return usage(fmt.Errorf("%s names no user: the server itself answers, 200 to OPTIONS, 405 to what is not for it; write whom to call: alice@%s", requestURI, uri.Host))
+	}
 	if dom := tables.Domain(caller.Host); dom != nil && !noCredentials && from != "" {
 		key := caller.AppendAOR(nil)
 		if at := strings.LastIndexByte(string(key), '@'); at >= 0 {

@@ -323,6 +323,7 @@ func TestExplain(t *testing.T) {
 		{"no such caller", []string{"explain", "bob@example.com", "--from", "x@example.com", d}, 1, "there is no user x@example.com"},
 		{"not a URI", []string{"explain", "sip:", d}, 2, "request URI"},
 		{"not routed", []string{"explain", "bob@example.com", "--method", "REGISTER", d}, 2, "not routed"},
+		{"the server itself", []string{"explain", "sip:example.com", d}, 2, "405"},
 	})
 }
 
