@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,7 +31,9 @@ const (
 	appendLimit = 10 * time.Second
 	// firstBackOff and lastBackOff bound the pause before an Append is tried again.
 	firstBackOff = 250 * time.Millisecond
-	lastBackOff  = 5 * time.Second
+	lastBackOff  = 2 * time.Second
+	// slowAppend is how long rows that come later wait in memory for an Append: then they, and those it was to write, go to disk.
+	slowAppend = time.Second
 	// DefaultDrain is how long the last rows may take at stop.
 	DefaultDrain = 5 * time.Second
 	// reportEvery is the shortest pause between two lines about dropped rows.
@@ -42,7 +45,8 @@ type Config struct {
 	// Append writes rows, all or none; a row whose EventID is in the table already is passed over.
 	Append func(ctx context.Context, rows []store.LogRow) error
 	Log    *slog.Logger
-	Size   int           // most rows waiting, 0: DefaultSize
+	Dir    string        // folder, this process's own, where rows wait while the database is away; "" is nowhere
+	Size   int           // most rows waiting in memory, 0: DefaultSize
 	Drain  time.Duration // limit for the rest at stop, 0: DefaultDrain
 }
 
@@ -52,6 +56,7 @@ type Log struct {
 	log    *slog.Logger
 	size   int
 	drain  time.Duration
+	dir    string
 	boot   string        // begins each EventID: no two runs share one
 	wake   chan struct{} // cap 1: the first row of a batch is here
 	full   chan struct{} // cap 1: a whole batch is here
@@ -60,10 +65,15 @@ type Log struct {
 	rows    []store.LogRow // waiting, oldest first
 	bytes   int            // text of rows and of the batches being written
 	held    int            // rows taken by Run and not yet written
+	onDisk  int            // rows in the spool
 	dropped uint64
 	written uint64
 
 	// Run's own.
+	spool    *spool         // nil: rows wait in memory alone
+	head     []store.LogRow // taken from the spool, and not yet in the database
+	away     bool           // the log has heard that rows cannot be written
+	diskErr  string         // and of this error of the folder
 	seq      uint64
 	spare    []store.LogRow
 	reported uint64    // dropped rows that the log has heard of
@@ -82,7 +92,7 @@ func New(cfg Config) (*Log, error) {
 	if _, err := rand.Read(boot[:]); err != nil {
 		return nil, err
 	}
-	l := &Log{append: cfg.Append, log: cfg.Log, size: cfg.Size, drain: cfg.Drain,
+	l := &Log{append: cfg.Append, log: cfg.Log, size: cfg.Size, drain: cfg.Drain, dir: cfg.Dir,
 		boot: hex.EncodeToString(boot[:]) + "-", wake: make(chan struct{}, 1), full: make(chan struct{}, 1)}
 	if l.log == nil {
 		l.log = slog.New(slog.DiscardHandler)
@@ -126,15 +136,19 @@ func signal(c chan struct{}) {
 	}
 }
 
-// Counts returns the rows that wait, those written and those dropped.
+// Counts returns the rows that wait, in memory and on disk, those written and those dropped.
 func (l *Log) Counts() (waiting int, written, dropped uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.rows) + l.held, l.written, l.dropped
+	return len(l.rows) + l.held + l.onDisk, l.written, l.dropped
 }
 
 // Run writes rows until ctx ends, then what is left within the drain limit. It returns ctx's error, or how many rows were lost.
 func (l *Log) Run(ctx context.Context) error {
+	l.openSpool()
+	if l.spool != nil {
+		return l.runSpooled(ctx)
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -188,7 +202,7 @@ func (l *Log) take() []store.LogRow {
 	l.mu.Lock()
 	rows := l.rows
 	l.rows = l.spare
-	l.held = len(rows)
+	l.held += len(rows)
 	l.mu.Unlock()
 	l.spare = nil
 	select { // What a full batch signalled is in rows.
@@ -206,6 +220,14 @@ func (l *Log) take() []store.LogRow {
 
 // wrote takes a written batch off the accounts.
 func (l *Log) wrote(batch []store.LogRow) {
+	l.left(batch)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.written += uint64(len(batch))
+}
+
+// left takes a batch off the accounts of memory.
+func (l *Log) left(batch []store.LogRow) {
 	n := 0
 	for i := range batch {
 		n += textSize(&batch[i])
@@ -214,23 +236,19 @@ func (l *Log) wrote(batch []store.LogRow) {
 	defer l.mu.Unlock()
 	l.held -= len(batch)
 	l.bytes -= n
-	l.written += uint64(len(batch))
 }
 
 // putBack returns rows that are not written to the front of the queue.
 func (l *Log) putBack(rest []store.LogRow) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.rows = append(rest[:len(rest):len(rest)], l.rows...)
-	l.held = 0
+	l.rows = slices.Concat(rest, l.rows) // Not in the place of rest: the caller goes on with that.
+	l.held -= len(rest)
 }
 
 // try appends one batch, again and again with longer pauses, until it is written or ctx ends.
 func (l *Log) try(ctx context.Context, batch []store.LogRow) bool {
-	clean := make([]store.LogRow, len(batch))
-	for i := range batch {
-		clean[i] = printable(batch[i])
-	}
+	clean := cleaned(batch)
 	away := false
 	for pause := firstBackOff; ; pause = min(2*pause, lastBackOff) {
 		one, cancel := context.WithTimeout(ctx, appendLimit)
@@ -317,6 +335,15 @@ func printable(r store.LogRow) store.LogRow {
 		*s = clip(*s)
 	}
 	return r
+}
+
+// cleaned returns the rows in the form that every database accepts.
+func cleaned(batch []store.LogRow) []store.LogRow {
+	clean := make([]store.LogRow, len(batch))
+	for i := range batch {
+		clean[i] = printable(batch[i])
+	}
+	return clean
 }
 
 // clip makes one text printable.

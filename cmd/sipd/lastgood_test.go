@@ -32,9 +32,12 @@ func rings(t *testing.T, server, call string, c net.PacketConn) bool {
 	if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
-	n, from, err := c.ReadFrom(buf)
-	if err != nil {
-		t.Fatal(err)
+	var n int
+	var from net.Addr
+	for !strings.HasPrefix(string(buf[:n]), "INVITE ") { // Before it the ACK of the last one.
+		if n, from, err = c.ReadFrom(buf); err != nil {
+			t.Fatalf("no call reaches the phone: %v", err)
+		}
 	}
 	busy := "SIP/2.0 486 Busy Here\r\nContent-Length: 0\r\n"
 	for line := range strings.Lines(string(buf[:n])) {
@@ -45,7 +48,7 @@ func rings(t *testing.T, server, call string, c net.PacketConn) bool {
 	if _, err := c.WriteTo([]byte(busy+"\r\n"), from); err != nil {
 		t.Fatal(err)
 	}
-	return strings.HasPrefix(string(buf[:n]), "INVITE ") && strings.Contains(string(buf[:n]), "Call-ID: "+call+"-")
+	return strings.Contains(string(buf[:n]), "Call-ID: "+call+"-")
 }
 
 // get reads a page of the health listener on a unix socket.
@@ -116,7 +119,9 @@ func TestStartWithoutDatabase(t *testing.T) {
 			func(t *testing.T, path string) {
 				version(t, path, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, 1)")
 			},
-			func(t *testing.T, path string) { version(t, path, "DELETE FROM goose_db_version WHERE version_id = 9999") }, "newer"},
+			func(t *testing.T, path string) {
+				version(t, path, "DELETE FROM goose_db_version WHERE version_id = 9999")
+			}, "newer"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -252,4 +257,61 @@ func TestStateIsPrivate(t *testing.T) {
 	if info, err := os.Stat(state); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("got mode %v, %v; want 0700", info.Mode().Perm(), err)
 	}
+}
+
+// Rows of the request log that cannot be written wait on disk, also across a restart without the database, and stand in it once when it
+// is there.
+func TestRequestLogWaits(t *testing.T) {
+	d := database(t)
+	path := strings.TrimPrefix(d, "-Dsqlite:")
+	queue := filepath.Join(t.TempDir(), "queue")
+	must(t, "user", "add", "alice@example.com", "-p", "secret", "-a", "never", d)
+	listen := []string{d, "--listen", "udp:127.0.0.1:0", "--admin", "off", "--set", "LogQueueDir=" + queue}
+	r := start(t, listen...)
+	server := strings.TrimPrefix(r.addrs[0], "udp:")
+	phone, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer phone.Close()
+	if got := registerAt(t, server, "secret", phone.LocalAddr().String()); !strings.HasPrefix(got, "SIP/2.0 200 ") {
+		t.Fatalf("got %q, want 200", got)
+	}
+	r.stop()
+	if err := os.Rename(path, path+".aside"); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 2 { // The second start finds what the first one left.
+		r = start(t, listen...)
+		server = strings.TrimPrefix(r.addrs[0], "udp:")
+		if !rings(t, server, fmt.Sprint("waits", i), phone) {
+			t.Error("without the database: the call does not reach the phone")
+		}
+		if code := r.stop(); code != exitDone {
+			t.Errorf("got exit status %d: %s", code, r.log)
+		}
+	}
+	if names, err := filepath.Glob(filepath.Join(queue, "requestlog-*")); err != nil || len(names) != 2 {
+		t.Errorf("got the files %v, %v; want one of each run", names, err)
+	}
+	if err := os.Rename(path+".aside", path); err != nil {
+		t.Fatal(err)
+	}
+	start(t, listen...)
+	db, err := sql.Open("sqlite", path+"?_pragma=busy_timeout(5000)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	eventually(t, "both calls stand in the log", func() bool {
+		var n int
+		if err := db.QueryRowContext(t.Context(), "SELECT count(*) FROM requestlog WHERE method = 'INVITE' AND sip_status = 486").Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n == 2
+	})
+	eventually(t, "the files are gone", func() bool {
+		names, err := filepath.Glob(filepath.Join(queue, "requestlog-*"))
+		return err == nil && len(names) == 0
+	})
 }

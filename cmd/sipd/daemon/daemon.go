@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -82,6 +84,7 @@ type daemon struct {
 	stopConnecting func()
 	state          *folder   // nil: nothing is kept on disk
 	copy           *diskCopy // nil likewise
+	queue          *folder   // LogQueueDir, when it is another than state
 	cache          *cache.Cache
 	location       *location.Service
 	requests       *requestlog.Log // nil: RequestLog none
@@ -127,7 +130,11 @@ func (d *daemon) prepare(ctx context.Context) (err error) {
 	}
 	var log func(store.LogRow)
 	if d.first.RequestLog == "sql" {
-		d.requests, err = requestlog.New(requestlog.Config{Append: d.db.AppendLog, Log: d.log.With("pkg", "requestlog")})
+		dir, err := d.openQueue(ctx)
+		if err != nil {
+			return err
+		}
+		d.requests, err = requestlog.New(requestlog.Config{Append: d.db.AppendLog, Dir: dir, Log: d.log.With("pkg", "requestlog")})
 		if err != nil {
 			return err
 		}
@@ -168,6 +175,31 @@ func (d *daemon) openState(ctx context.Context) error {
 	}
 	d.copy = newDiskCopy(d.state, identity(d.cfg.Database), d.cfg.Server, d.log)
 	return nil
+}
+
+// openQueue returns the folder where rows of the request log wait, "" for none.
+func (d *daemon) openQueue(ctx context.Context) (dir string, err error) {
+	if d.state != nil {
+		dir = d.state.path
+	}
+	if d.first.LogQueueDir == "" {
+		return dir, nil
+	}
+	other := below(d.cfg.Root, d.first.LogQueueDir)
+	if filepath.Clean(other) == filepath.Clean(dir) {
+		return dir, nil
+	}
+	d.queue, err = takeFolder(ctx, other)
+	switch {
+	case err == nil:
+		return other, nil
+	case ctx.Err() != nil:
+		return "", ctx.Err()
+	case errors.Is(err, errFolderTaken):
+		return "", configError{fmt.Errorf("%s: %w: write another LogQueueDir", other, err)}
+	}
+	d.log.WarnContext(ctx, "LogQueueDir cannot be used", "instead", cmp.Or(dir, "memory only"), "err", err)
+	return dir, nil
 }
 
 // owner returns the user whose key aor is, 0 for none.
@@ -316,8 +348,10 @@ func (d *daemon) close() error {
 	if d.store != nil {
 		errs = append(errs, d.store.Close())
 	}
-	if d.state != nil {
-		errs = append(errs, d.state.close())
+	for _, f := range []*folder{d.state, d.queue} {
+		if f != nil {
+			errs = append(errs, f.close())
+		}
 	}
 	return errors.Join(errs...)
 }
