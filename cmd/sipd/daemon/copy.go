@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"time"
+	"weak"
 
 	"sipd/location"
 	"sipd/sipaddr"
@@ -43,10 +44,10 @@ type diskCopy struct {
 
 // written is what one of the files holds.
 type written struct {
-	snapshot *cache.Snapshot // the tables
-	version  uint64          // of the bindings
-	next     time.Time       // not before this
-	failed   string          // why the last attempt failed, for the log to hear of once
+	snapshot weak.Pointer[cache.Snapshot] // the tables, which are not kept for this
+	version  uint64                       // of the bindings
+	next     time.Time                    // not before this
+	failed   string                       // why the last attempt failed, for the log to hear of once
 }
 
 // newDiskCopy looks at what is there.
@@ -74,7 +75,7 @@ func (c *diskCopy) restoreTables(ctx context.Context, to *cache.Cache, why error
 	if err != nil {
 		return err
 	}
-	c.tables.snapshot = to.Snapshot()
+	c.tables.snapshot = weak.Make(to.Snapshot())
 	return nil
 }
 
@@ -115,7 +116,7 @@ func (d *daemon) copyTables(ctx context.Context, hurry bool) {
 		return
 	}
 	path := c.folder.file(lastgood.TablesFile)
-	if snap == c.tables.snapshot {
+	if weak.Make(snap) == c.tables.snapshot {
 		if status.Err == nil && (hurry || time.Since(c.touched) >= touchEvery) {
 			c.touched = time.Now()
 			if err := lastgood.Touch(path, status.Current); err != nil {
@@ -129,7 +130,7 @@ func (d *daemon) copyTables(ctx context.Context, hurry bool) {
 		if err := lastgood.WriteTables(ctx, path, hurry, h, snap.Feed); err != nil {
 			return err
 		}
-		c.tables.snapshot, c.touched = snap, time.Now()
+		c.tables.snapshot, c.touched = weak.Make(snap), time.Now()
 		return nil
 	})
 }
