@@ -245,7 +245,7 @@ func (d *database) tryQuery(ctx context.Context, text string, each func(columns 
 // sqliteIn is an SQLite database below dir.
 func sqliteIn(dir string) *database {
 	path := filepath.Join(dir, "sipd.db")
-	return &database{name: "sqlite", url: "sqlite:" + path, driver: "sqlite", source: path}
+	return &database{name: "sqlite", url: "sqlite:" + path, driver: "sqlite", source: path + "?_pragma=busy_timeout(5000)"}
 }
 
 // postgresAt is a Postgres database.

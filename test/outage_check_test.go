@@ -14,6 +14,7 @@ type outageRow struct {
 	note           string // instead of figures
 
 	tried, completed, exempt int // calls of the outage
+	outside                  int // calls before and after it that failed
 	p99                      time.Duration
 	ok, failed, refused      int // REGISTERs of the outage: 200, 500, 503
 	silent, odd              int // without an answer; with another one
@@ -35,8 +36,10 @@ func (r *rig) count() {
 	var setups []time.Duration
 	for _, c := range r.f.calls {
 		if c.began.After(r.healAt) || !c.byeAt.IsZero() && c.byeAt.Before(r.faultAt) {
-			if !c.completed() && !r.serverGone(c.began, time.Now()) {
-				r.t.Errorf("a call outside of the outage failed: INVITE %d, BYE %d", c.invite, c.bye)
+			if !c.completed() && !r.serverGone(c.began, later(c.byeAt, c.inviteAt)) {
+				if row.outside++; row.outside <= 5 {
+					r.t.Errorf("a call outside of the outage failed: INVITE %d, BYE %d", c.invite, c.bye)
+				}
 			}
 			continue
 		}
@@ -82,8 +85,8 @@ func (r *rig) count() {
 			if !op.retryAfter {
 				row.noRetryAfter++
 			}
-		case op.status == 0 && r.serverGone(op.sent, op.done):
-			row.exempt++
+		case (op.status == 0 || op.status == 401) && r.serverGone(op.sent, op.done):
+			row.exempt++ // A new server does not know the nonces of the one before.
 		case op.status == 0:
 			row.silent++
 		default:
@@ -193,7 +196,7 @@ func (r *rig) verifyLog() {
 		rows[strings.Join(c, " ")]++
 	})
 	look := func(method, callID string, cseq, status int, at time.Time) {
-		if status == 0 {
+		if status == 0 || status == 401 || status == 407 { // Challenges are not logged.
 			return
 		}
 		key := fmt.Sprintf("%s %s %d %d", method, callID, cseq, status)

@@ -194,7 +194,7 @@ func (d *database) exec(t testing.TB, statements ...string) {
 // lockAway takes the write lock of an SQLite database, as another program might, until release.
 func (d *database) lockAway(t testing.TB) (release func()) {
 	t.Helper()
-	db, err := sql.Open(d.driver, d.source+"?_pragma=busy_timeout(5000)")
+	db, err := sql.Open(d.driver, d.source)
 	if err != nil {
 		t.Fatal(err)
 	}
