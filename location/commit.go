@@ -227,13 +227,15 @@ func (s *Service) commit(ctx context.Context) {
 	cancel()
 	switch {
 	case err == nil:
-		s.canWrite()
 		refused := false
 		for i, w := range s.c.work {
 			if i < len(errs) && errs[i] != nil {
 				s.failed(w, errs[i])
 				refused = true
 				continue
+			}
+			if len(w.plan.rows.Upsert) > 0 { // Rows can be deleted where none can be written.
+				s.canWrite()
 			}
 			s.publish(w.plan.rows.AOR, w.plan.after)
 			s.succeeded(w)

@@ -18,8 +18,9 @@ import (
 
 // The rhythm of the copy on disk.
 const (
-	// copyEvery is the shortest time between two copies of what goes on changing.
-	copyEvery = 5 * time.Second
+	// copyEvery is the shortest time between two copies of what goes on changing: what is newer is not known after a power failure, if
+	// the database is not there then.
+	copyEvery = time.Second
 	// A copy that takes long or is large is made less often. While it is made it works a tenth of the time: with a pause of ten times as
 	// long it takes a hundredth of one core. And a megabyte a second at most.
 	copyPause = 10
@@ -135,10 +136,10 @@ func (d *daemon) copyTables(ctx context.Context, hurry bool) {
 	})
 }
 
-// copyBindings writes the bindings if they are the database's and have changed.
+// copyBindings writes the bindings if they are the database's and have changed, also when it has gone away since.
 func (d *daemon) copyBindings(ctx context.Context, hurry bool) {
 	c, version := d.copy, d.location.Version()
-	if !d.db.current.Load() || d.location.Away() && !hurry || version == c.bindings.version {
+	if !d.db.current.Load() || version == c.bindings.version {
 		return
 	}
 	path := c.folder.file(lastgood.BindingsFile)

@@ -155,9 +155,9 @@ const (
 	// startWait is how long a start waits for the database when there is a copy of its tables to start from: a database that is
 	// there answers at once.
 	startWait = 5 * time.Second
-	// reconnectMin and reconnectMax bound the pause between two attempts to reach it.
-	reconnectMin = time.Second
-	reconnectMax = 5 * time.Second
+	// reconnectMin and reconnectMax bound the pause between two attempts to reach it: phones that were refused wait for it.
+	reconnectMin = 250 * time.Millisecond
+	reconnectMax = time.Second
 	// versionEvery is how often a server looks whether the tables have become newer than it is, versionWait how long that may take.
 	versionEvery = 2 * time.Second
 	versionWait  = 2 * time.Second
