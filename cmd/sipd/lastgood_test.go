@@ -230,7 +230,7 @@ func TestStartWithoutDatabaseOrCopy(t *testing.T) {
 	expect(t, []expectation{
 		{"switched off", []string{"run", d, "--set", "StateDir=off", "--listen", "udp:127.0.0.1:0", "--admin", "off"}, exitFailed, "StateDir is off"},
 		{"nothing there yet", []string{"run", d, "--set", "StateDir=" + state, "--listen", "udp:127.0.0.1:0", "--admin", "off"}, exitFailed, "not a database"},
-		{"another database's", []string{"run", pg, "--set", "StateDir=" + path + "-state", "--listen", "udp:127.0.0.1:0", "--admin", "off"}, exitFailed, "it is of the database sqlite:"},
+		{"another database's", []string{"run", pg, "--set", "StateDir=" + strings.TrimSuffix(path, ".db") + ".state", "--listen", "udp:127.0.0.1:0", "--admin", "off"}, exitFailed, "it is of the database sqlite:"},
 		{"no folder", []string{"run", pg, "--listen", "udp:127.0.0.1:0", "--admin", "off"}, exitFailed, "StateDirectory=sipd"},
 	})
 	other := database(t)
@@ -244,7 +244,7 @@ func TestStartWithoutDatabaseOrCopy(t *testing.T) {
 func TestStateIsPrivate(t *testing.T) {
 	d := database(t)
 	start(t, d, "--listen", "udp:127.0.0.1:0", "--admin", "off").stop()
-	state := strings.TrimPrefix(d, "-Dsqlite:") + "-state"
+	state := strings.TrimSuffix(strings.TrimPrefix(d, "-Dsqlite:"), ".db") + ".state"
 	entries, err := os.ReadDir(state)
 	if err != nil || len(entries) < 3 {
 		t.Fatalf("got %v, %v; want the files of tables and bindings, and the lock", entries, err)

@@ -29,7 +29,8 @@ func stateFolder(cfg *Config, early *config.Settings) (folder, why string) {
 	}
 	if path, ok := (config.Database{URL: cfg.Database}).SQLite(); ok {
 		path, _, _ = strings.Cut(path, "?")
-		return path + "-state", ""
+		// Not FILE-state: whoever removes an SQLite database removes FILE*, and stumbles over a folder.
+		return strings.TrimSuffix(path, filepath.Ext(path)) + ".state", ""
 	}
 	if cfg.StateEnv != "" {
 		first, _, _ := strings.Cut(cfg.StateEnv, ":") // Several directories are separated by colons (systemd.exec(5)).
