@@ -29,9 +29,8 @@ const (
 	maxWait = 250 * time.Millisecond
 	// appendLimit ends an Append that hangs: its rows are tried again.
 	appendLimit = 10 * time.Second
-	// firstBackOff and lastBackOff bound the pause before an Append is tried again.
-	firstBackOff = 250 * time.Millisecond
-	lastBackOff  = 2 * time.Second
+	// backOff is the pause before an Append is tried again: rows are to be there as soon after an outage as they are at any time.
+	backOff = 250 * time.Millisecond
 	// slowAppend is how long rows that come later wait in memory for an Append: then they, and those it was to write, go to disk.
 	slowAppend = time.Second
 	// DefaultDrain is how long the last rows may take at stop.
@@ -246,11 +245,11 @@ func (l *Log) putBack(rest []store.LogRow) {
 	l.held -= len(rest)
 }
 
-// try appends one batch, again and again with longer pauses, until it is written or ctx ends.
+// try appends one batch, again and again, until it is written or ctx ends.
 func (l *Log) try(ctx context.Context, batch []store.LogRow) bool {
 	clean := cleaned(batch)
 	away := false
-	for pause := firstBackOff; ; pause = min(2*pause, lastBackOff) {
+	for {
 		one, cancel := context.WithTimeout(ctx, appendLimit)
 		err := l.append(one, clean)
 		cancel()
@@ -268,7 +267,7 @@ func (l *Log) try(ctx context.Context, batch []store.LogRow) bool {
 			l.log.Warn("request log cannot be written, rows wait in memory", "err", err)
 		}
 		l.report()
-		t := time.NewTimer(pause)
+		t := time.NewTimer(backOff)
 		select {
 		case <-ctx.Done():
 			t.Stop()

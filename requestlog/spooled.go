@@ -37,8 +37,7 @@ func (l *Log) countDisk() {
 // runSpooled is Run with a folder. While rows lie there, later ones go there, too: the order is kept, and a kill loses what came in the
 // last quarter of a second.
 func (l *Log) runSpooled(ctx context.Context) error {
-	pause := time.Duration(0)
-	t := time.NewTimer(pause)
+	t := time.NewTimer(0)
 	defer t.Stop()
 	for {
 		var again <-chan time.Time // nil while nothing lies on disk
@@ -54,12 +53,8 @@ func (l *Log) runSpooled(ctx context.Context) error {
 			}
 			l.writeOrSpill(ctx)
 		case <-again:
-			if l.unspool(ctx) {
-				pause = firstBackOff
-			} else {
-				pause = max(firstBackOff, min(2*pause, lastBackOff))
-			}
-			t.Reset(pause)
+			l.unspool(ctx)
+			t.Reset(backOff)
 		}
 		l.report()
 	}
@@ -91,19 +86,19 @@ func (l *Log) writeOrSpill(ctx context.Context) {
 	}
 }
 
-// unspool writes rows from disk until none are left. It reports false when the database did not take them.
-func (l *Log) unspool(ctx context.Context) bool {
+// unspool writes rows from disk until none are left, or the database does not take them.
+func (l *Log) unspool(ctx context.Context) {
 	for {
 		if l.head == nil {
 			if l.head = l.spool.take(maxBatch); l.head == nil {
 				l.countDisk()
 				l.cameBack()
-				return true
+				return
 			}
 		}
 		if err := l.once(ctx, l.head, func() {}); err != nil {
 			l.wentAway(err)
-			return false
+			return
 		}
 		l.spool.took(len(l.head))
 		l.mu.Lock()
