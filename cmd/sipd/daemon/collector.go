@@ -83,7 +83,7 @@ func (c *collection) pace() {
 
 // A server that has little to do collects at leisure and gives back what a burst has left: at this pace Go would keep it.
 const (
-	idlePeriod = 2 * time.Second
+	idlePeriod = time.Second
 	idleCores  = 0.05        // less than this over a period is little to do
 	idleAgain  = time.Minute // between two times: what is given back has to be fetched again
 	idleSpare  = 24 << 20    // bytes beyond what lives that are worth a collection

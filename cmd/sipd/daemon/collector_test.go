@@ -54,11 +54,11 @@ func TestIdler(t *testing.T) {
 		want       bool
 	}{
 		{0, 0, false},
-		{1900 * time.Millisecond, 0, false},
-		{100 * time.Millisecond, 90 * time.Millisecond, true}, // 90 ms of 2 s
-		{2 * time.Second, 0, false},                           // again so soon
+		{900 * time.Millisecond, 0, false},
+		{100 * time.Millisecond, 40 * time.Millisecond, true}, // 40 ms of a second
+		{time.Second, 0, false},                               // again so soon
 		{58 * time.Second, 4 * time.Second, false},            // too much to do
-		{2 * time.Second, 0, true},                            // again little
+		{time.Second, 0, true},                                // again little
 		{time.Millisecond, time.Millisecond, false},           // not over yet
 		{5 * time.Minute, 14 * time.Second, true},             // a long sleep
 		{61 * time.Second, 3100 * time.Millisecond, false},    // just too much
