@@ -20,15 +20,18 @@ const (
 	quickDelete   = 2 * time.Second  // how long a start waits for the deletion of expired rows
 	sweepEvery    = time.Minute      // expired bindings are invisible anyway; this only frees their memory and rows
 	maxClosed     = 1 << 16          // closed connections remembered in an interval: more close only under attack
+	worksAgain    = 5 * time.Second  // without a failure before the log says that changes work again
 	sweepMax      = 1 << 16          // AORs looked at again in one sweep: bounds the list, the rest waits a minute
 )
 
 // committer is what the committer's goroutine owns.
 type committer struct {
-	loaded  bool
-	stale   bool // what is published did not come from the store: it is read before any change is taken
-	failing bool // changes fail although the database answers, and the log has said so
-	lastID  int64
+	loaded   bool
+	stale    bool      // what is published did not come from the store: it is read before any change is taken
+	failing  bool      // changes fail although the database answers, and the log has said so
+	failedAt time.Time // when one did so last
+	failed   time.Time // when one did last
+	lastID   int64
 
 	waiting []*Change                           // taken from the queue, not yet in a batch: an earlier change of their AOR was
 	conns   map[uint64]map[sipaddr.AOR]struct{} // which AORs have a binding with this Conn
@@ -315,14 +318,16 @@ func (s *Service) settle(ctx context.Context, cause error) {
 
 // cannotWrite tells the log, once, that changes fail although the database answers: a disk that is full.
 func (s *Service) cannotWrite(cause error) {
+	s.c.failedAt = time.Now()
 	if !s.c.failing {
 		s.c.failing = true
 		s.log.Error("the database does not take registrations, they fail until it does", "err", cause)
 	}
 }
 
+// canWrite tells the log that they work again. On a disk that is full some rows still find room: it waits until none has failed for a while.
 func (s *Service) canWrite() {
-	if s.c.failing {
+	if s.c.failing && time.Since(s.c.failedAt) >= worksAgain {
 		s.c.failing = false
 		s.log.Info("registrations are written again")
 	}

@@ -223,8 +223,20 @@ func TestLogOfAFullDisk(t *testing.T) {
 					t.Fatalf("got %v, want ErrNotCommitted", res.Err)
 				}
 			}
+			// Some rows still find room: that is not the end.
+			for i := range uint32(20) {
+				f.set(func() { f.fail = nil })
+				if res := r.submit(change(alice, "sip:a@192.0.2.1", "x", 30+2*i))(); res.Err != nil {
+					t.Errorf("with room: %v", res.Err)
+				}
+				f.set(func() { f.fail = fail })
+				if res := r.submit(change(alice, "sip:a@192.0.2.1", "x", 31+2*i))(); !errors.Is(res.Err, ErrNotCommitted) {
+					t.Fatalf("got %v, want ErrNotCommitted", res.Err)
+				}
+			}
+			time.Sleep(worksAgain)
 			f.set(func() { f.fail = nil })
-			if res := r.submit(change(alice, "sip:a@192.0.2.1", "x", 30))(); res.Err != nil {
+			if res := r.submit(change(alice, "sip:a@192.0.2.1", "x", 100))(); res.Err != nil {
 				t.Errorf("with room: %v", res.Err)
 			}
 			synctest.Wait()
