@@ -178,13 +178,16 @@ func TestMergedChallengesFit(t *testing.T) {
 
 // TestToTagInTheLog compares the To tag of a row with the one the caller has seen.
 func TestToTagInTheLog(t *testing.T) {
-	for _, status := range []string{"200 OK", "486 Busy Here", "503 Service Unavailable"} {
-		t.Run(status, func(t *testing.T) {
+	for _, tt := range []struct{ status, tag string }{
+		{"200 OK", ""}, {"486 Busy Here", ""}, {"503 Service Unavailable", ""}, // The last one becomes a 500 of our own.
+		{"200 OK", ";tag=dialog"}, {"503 Service Unavailable", ";tag=dialog"},
+	} {
+		t.Run(tt.status+tt.tag, func(t *testing.T) {
 			onRig(t, bobAtHome, func(r *rig) {
 				alice, bob := r.host("10.0.0.1"), r.host("10.0.0.11")
-				r.send(alice, request("MESSAGE", "sip:bob@example.org", "c1", ""))
+				r.send(alice, strings.Replace(request("MESSAGE", "sip:bob@example.org", "c1", ""), "<sip:bob@example.org>", "<sip:bob@example.org>"+tt.tag, 1))
 				req := r.arrived(bob, "MESSAGE")[0]
-				r.send(bob, response(req, status, 2))
+				r.send(bob, response(req, tt.status, 2))
 				final := r.arrived(alice, "SIP/2.0 ")[0]
 				_, tag, _ := strings.Cut(final, "<sip:bob@example.org>;tag=")
 				tag, _, _ = strings.Cut(tag, "\n")

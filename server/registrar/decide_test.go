@@ -201,6 +201,7 @@ func TestDecide(t *testing.T) {
 		{"q beyond 1", s, toAlice, alice, []string{contact + ";q=1.1"}, "400 Bad q: 0 To 1, At Most Three Decimals"},
 		{"q with four decimals", s, toAlice, alice, []string{contact + ";q=0.1234"}, "400 Bad q: 0 To 1, At Most Three Decimals"},
 		{"other scheme", s, toAlice, alice, []string{"Contact: <mailto:alice@example.com>"}, "400 Contact Must Be sip, sips Or tel"},
+		{"Contact without a value", s, toAlice, alice, []string{"Contact:"}, "400 Empty Contact"},
 		{"multicast", s, toAlice, alice, []string{"Contact: <sip:alice@224.0.1.75>"}, "400 Contact Is No Unicast Address"},
 		{"multicast by maddr", s, toAlice, alice, []string{"Contact: <sip:alice@192.0.2.9;maddr=224.0.1.75>"}, "400 Contact Is No Unicast Address"},
 		{"broadcast in IPv6 spelling", s, toAlice, alice, []string{"Contact: <sip:alice@[::ffff:255.255.255.255]>"}, "400 Contact Is No Unicast Address"},

@@ -325,15 +325,22 @@ func TestPointersUntilLeave(t *testing.T) {
 	})
 }
 
-// TestTags: every transaction has another To tag, which stays.
+// TestTags: every transaction has another To tag, which stays, and each letter of it is left to chance (19.3).
 func TestTags(t *testing.T) {
 	virtual(t, Config{}, func(r *rig) {
 		seen := map[string]bool{}
+		var letters [tagLen]map[byte]bool
+		for i := range letters {
+			letters[i] = map[byte]bool{}
+		}
 		r.do(func(s *Shard) {
 			for i := range 200 {
 				m := parse(t, tcpPeer, request("MESSAGE", fmt.Sprint("z9hG4bK", i)))
 				tx := s.NewServer(m, tcpPeer, nil)
 				tag := string(tx.Tag())
+				for i := range tag {
+					letters[i][tag[i]] = true
+				}
 				if len(tag) != tagLen || strings.Trim(tag, base32) != "" || seen[tag] {
 					t.Errorf("tag %d: got %q, want %d new letters", i, tag, tagLen)
 				}
@@ -344,6 +351,11 @@ func TestTags(t *testing.T) {
 				}
 			}
 		})
+		for i, l := range letters {
+			if len(l) < len(base32)/2 {
+				t.Errorf("letter %d of 200 tags: got %d different ones, want nearly all %d", i, len(l), len(base32))
+			}
+		}
 	})
 }
 
