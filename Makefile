@@ -19,8 +19,9 @@ FUZZTIME ?= 10s
 SOAK ?= 30m
 PKGS ?= ./...
 DATA ?= ./data
+SIZES := ./store/cache ./store/sqlstore ./location ./server ./server/transport
 
-.PHONY: all build run check test test-deps flows mutate fuzz e2e outage soak clean
+.PHONY: all build run check test test-deps flows mutate fuzz e2e outage soak scale clean
 
 all: build
 
@@ -44,8 +45,14 @@ check:
 test: build
 	@go build -o bin/.testsum ./internal/testsum
 	@set +e; { go test -race -shuffle=on -timeout 20m -json $(PKGS); race=$$?; \
-		$(if $(filter ./... ./store/%,$(PKGS)),go test -count=1 -run '^TestSize' -json ./store/cache,true); exit $$((race | $$?)); } | bin/.testsum; \
+		$(if $(filter ./... ./store/%,$(PKGS)),go test -count=1 -run '^TestSize' -json $(SIZES),true); exit $$((race | $$?)); } | bin/.testsum; \
 	s=("$${PIPESTATUS[@]}"); exit $$((s[0] | s[1]))
+
+# A million users with four credentials, a million contacts, 100,000 users imported, 10,000 connections: what they weigh and how long they
+# take, a few minutes. The same tests are part of make test with fewer.
+scale:
+	SIPD_SCALE_USERS=1000000 go test -count=1 -v -timeout 30m -run '^TestSize' $(SIZES)
+	SIPD_BENCH_USERS=1000000 go test -run '^$$' -bench '^BenchmarkLoad$$' -benchtime 1x -timeout 60m ./store/cache
 
 # Real sockets, real phones, both databases; part of make test.
 e2e: build

@@ -5,11 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"testing"
 	"time"
 
-	"sipd/location"
 	"sipd/sipaddr"
 	"sipd/store"
 )
@@ -72,35 +70,4 @@ func TestBulkAllOrNone(t *testing.T) {
 			t.Errorf("got %d credentials of their users, want 2500", n)
 		}
 	})
-}
-
-// While many users are loaded, registrations are written: nobody waits for longer than a part of the load takes.
-func TestRegistrationsDuringBulk(t *testing.T) {
-	url := "sqlite:" + filepath.Join(t.TempDir(), "sipd.db")
-	db, other := ready(t, url), ready(t, url)
-	ids := fill(t, db, 10)
-	now := time.Now()
-	done := make(chan error, 1)
-	go func() { done <- other.BulkUsers(t.Context(), crowd("v", 20_000), nil) }()
-	var worst time.Duration
-	for n := int64(1); ; n++ {
-		begin := time.Now()
-		errs, err := db.Commit(t.Context(), []location.RowSet{{UserID: ids[n%10], Upsert: []*location.Binding{phone(n%10+1, ids[n%10], now)}}})
-		if err != nil || errs != nil {
-			t.Fatalf("registration %d: %v %v", n, errs, err)
-		}
-		worst = max(worst, time.Since(begin))
-		select {
-		case err := <-done:
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Logf("%d registrations, the longest took %v", n, worst)
-			if worst > 2*time.Second { // 50 ms on a machine that has nothing else to do
-				t.Errorf("a registration took %v during a load of users, want much less than the whole load", worst)
-			}
-			return
-		case <-time.After(time.Millisecond):
-		}
-	}
 }
