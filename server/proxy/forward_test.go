@@ -1,6 +1,11 @@
 package proxy
 
-import "testing"
+import (
+	"net/netip"
+	"testing"
+
+	"sipd/server/transport"
+)
 
 // TestRequestURIOfContact makes Request-URIs of registered Contacts: what must not stand there goes, everything else stays
 // (RFC 3261 19.1.1).
@@ -19,5 +24,30 @@ func TestRequestURIOfContact(t *testing.T) {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
+	}
+}
+
+// A caller is behind a NAT when his Contact has another address than he sends from; one that says nothing of the kind is called by it.
+func TestBehindNAT(t *testing.T) {
+	const head = "INVITE sip:bob@example.org SIP/2.0\nVia: SIP/2.0/UDP 10.0.0.1;branch=z9hG4bKa\nMax-Forwards: 70\n" +
+		"From: <sip:alice@example.org>;tag=1\nTo: <sip:bob@example.org>\nCall-ID: c1\nCSeq: 7 INVITE\n"
+	for _, tt := range []struct {
+		contact string
+		proto   transport.Proto
+		want    bool
+	}{
+		{"", transport.UDP, false},
+		{"", transport.TCP, true},
+		{"Contact: <sip:alice@10.0.0.1:5070>\n", transport.UDP, false},
+		{"Contact: <sip:alice@[::ffff:10.0.0.1]>\n", transport.UDP, false},
+		{"Contact: <sip:alice@192.168.1.2>\n", transport.UDP, true},
+		{"Contact: <sip:alice@192.168.1.2>\n", transport.TCP, true},
+		{"Contact: <sip:alice@home.example.net>\n", transport.UDP, false},
+		{"Contact: \"unclosed <sip:alice@192.168.1.2>\n", transport.UDP, false},
+	} {
+		from := transport.Flow{Proto: tt.proto, Local: netip.MustParseAddrPort("10.0.0.100:5060"), Remote: netip.MustParseAddrPort("10.0.0.1:5060")}
+		if got := behindNAT(index(t, head+tt.contact+"\n"), from); got != tt.want {
+			t.Errorf("%v %q: got %v, want %v", tt.proto, tt.contact, got, tt.want)
+		}
 	}
 }

@@ -367,3 +367,51 @@ func TestByFlow(t *testing.T) {
 		})
 	}
 }
+
+// What has just the size that a limit names is taken, and what is one byte longer is not, or is cut.
+func TestLimitsAreInclusive(t *testing.T) {
+	const refused = -1
+	s := snapshot(t)
+	fill := func(before, after string, n int) string {
+		return before + strings.Repeat("a", n-len(before)-len(after)) + after
+	}
+	quoted := func(param string, n int) string { return contact + param + `"` + strings.Repeat("a", n) + `"` }
+	instance := func(b *location.Binding) int { return len(b.InstanceID) }
+	methods := func(b *location.Binding) int { return len(b.Methods) }
+	display := func(b *location.Binding) int { return len(b.DisplayName) }
+	uri := func(b *location.Binding) int { return len(b.URI) + len("<>") }
+	path := func(b *location.Binding) int { return len(strings.Join(b.Path, "")) }
+	callID := func(b *location.Binding) int { return len(b.CallID) }
+	for _, tt := range []struct {
+		name string
+		line string
+		kept func(*location.Binding) int
+		want int // bytes that are stored; refused: none, nor anything else
+	}{
+		{"Contact", "Contact: " + fill("<sip:alice@192.0.2.9;x=", ">", 1024), uri, 1024},
+		{"Contact, longer", "Contact: " + fill("<sip:alice@192.0.2.9;x=", ">", 1025), uri, refused},
+		{"Call-ID", "Call-ID: " + fill("", "", 256), callID, 256},
+		{"Call-ID, longer", "Call-ID: " + fill("", "", 257), callID, refused},
+		{"instance", quoted(";+sip.instance=", 128), instance, 128},
+		{"instance, longer", quoted(";+sip.instance=", 129), instance, refused},
+		{"methods", quoted(";methods=", 256), methods, 256},
+		{"methods, longer: left out", quoted(";methods=", 257), methods, 0},
+		{"display name", "Contact: " + fill(`"`, `"`, 128+len(`""`)) + " <sip:alice@192.0.2.9>", display, 128},
+		{"display name, longer: cut", "Contact: " + fill(`"`, `"`, 129+len(`""`)) + " <sip:alice@192.0.2.9>", display, 128},
+		{"Path", "Path: " + fill("<sip:192.0.2.7;lr;x=", ">", 500) + "," + fill("<sip:192.0.2.8;lr;x=", ">", 524), path, 1024},
+		{"Path, longer", "Path: " + fill("<sip:192.0.2.7;lr;x=", ">", 500) + "," + fill("<sip:192.0.2.8;lr;x=", ">", 525), path, refused},
+	} {
+		lines := []string{tt.line, "Supported: path"}
+		if !strings.HasPrefix(tt.line, "Contact:") {
+			lines = append(lines, contact)
+		}
+		out := registrar.Decide(input(s, request(t, toAlice, lines...), "alice@example.com"))
+		up, ok := out.(registrar.Update)
+		switch {
+		case ok != (tt.want != refused):
+			t.Errorf("%s: got %s, want %d bytes stored", tt.name, show(out), tt.want)
+		case ok && tt.kept(up.Change.Set[0]) != tt.want:
+			t.Errorf("%s: got %d bytes stored, want %d", tt.name, tt.kept(up.Change.Set[0]), tt.want)
+		}
+	}
+}
