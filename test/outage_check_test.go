@@ -223,13 +223,13 @@ func (r *rig) verifyLog() {
 	}
 }
 
-// The rules of every outage.
+// The rules of every outage: what is wrong when a limit is passed, on a machine that does other work as well. docs/outage.md has what is
+// measured on a quiet one.
 const (
-	setupMost   = 500 * time.Millisecond // T1: nobody has to send an INVITE twice
-	answerMost  = timerF                 // a phone gives up then
-	linesMost   = 40
-	backMost    = 3 * time.Second
-	drainedMost = 6 * time.Second
+	setupMost   = 4 * timerT1     // the 99th percentile; calls wait for no database
+	backMost    = 5 * time.Second // until REGISTER works again: a packet of a connect that was dropped is sent again after 1, 2, 4 s
+	drainedMost = 5 * time.Second // until the request log is complete
+	linesMost   = 20              // of the server's log; an outage is told, not repeated
 )
 
 // judge fails the run when a rule is broken. What is wrong with rows has been told with its details.

@@ -27,7 +27,7 @@ type outageCase struct {
 }
 
 // longer than a commit may take (location), so that the server must decide.
-const longOutage = 13 * time.Second
+const longOutage = 14 * time.Second
 
 var outageCases = []outageCase{
 	{
