@@ -4,5 +4,7 @@
 // goes in as microphone and what comes out is recorded, so that a test hears who speaks to whom. That needs root, iproute2 and
 // the phones; what is missing is skipped as package testneed says. The rest needs loopback only.
 //
+// TestOutage takes the database away under traffic (docs/outage.md).
+//
 // Its goroutines wait for programs that it started, and end with them.
 package test
