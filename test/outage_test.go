@@ -27,7 +27,10 @@ type outageCase struct {
 }
 
 // longer than a commit may take (location), so that the server must decide.
-const longOutage = 14 * time.Second
+const (
+	longOutage  = 14 * time.Second
+	shortOutage = 12500 * time.Millisecond // the most in the short form
+)
 
 var outageCases = []outageCase{
 	{
@@ -212,13 +215,15 @@ func (c *outageCase) run(r *rig) {
 	r.warm()
 	r.fault()
 	c.begin(r)
-	if c.during != nil {
-		time.Sleep(c.hold / 2)
-		c.during(r)
-		time.Sleep(c.hold / 2)
-	} else {
-		time.Sleep(c.hold)
+	hold := c.hold
+	if !*wholeOutage {
+		hold = min(hold, shortOutage)
 	}
+	time.Sleep(hold / 2)
+	if c.during != nil {
+		c.during(r)
+	}
+	time.Sleep(hold / 2)
 	c.end(r)
 	r.healed()
 	r.finish()

@@ -21,11 +21,17 @@ const (
 	callEvery    = 50 * time.Millisecond
 	registerEach = 20 * time.Millisecond
 	callees      = 40
-	// registrants is how many users register in each of the two pools: one for before and during the outage, the other for after it,
-	// so that what was answered in the outage still stands when it is looked at.
-	registrants = 900
-	warmCallers = 8
+	warmCallers  = 8
 )
+
+// registrants is how many users register in each of two pools: one for before and during the outage, the other for after it,
+// so that what was answered in the outage still stands when it is looked at.
+func registrants() int {
+	if *wholeOutage {
+		return 900
+	}
+	return 300
+}
 
 // call is what became of a call.
 type call struct {
@@ -80,7 +86,7 @@ func newTraffic(t testing.TB, server netip.AddrPort) *traffic {
 	t.Helper()
 	f := &traffic{server: server, domain: outageDomain, stop: make(chan struct{}),
 		callers: openLine(t, server), phones: openLine(t, server), registrars: openLine(t, server)}
-	for range 2 * registrants {
+	for range 2 * registrants() {
 		f.users = append(f.users, &registrant{})
 	}
 	t.Cleanup(f.end)
@@ -97,7 +103,7 @@ func outageUsers(t testing.TB) string {
 	for n := range callees {
 		add(callee(n))
 	}
-	for n := range 2 * registrants {
+	for n := range 2 * registrants() {
 		add(registrantUser(n))
 	}
 	file := filepath.Join(t.TempDir(), "users.csv")
@@ -130,7 +136,7 @@ func (f *traffic) settle(t testing.TB) {
 	var group sync.WaitGroup
 	for w := range warmCallers {
 		group.Go(func() {
-			for n := 2 * w; n < 2*registrants; n += 2 * warmCallers {
+			for n := 2 * w; n < 2*registrants(); n += 2 * warmCallers {
 				f.mu.Lock()
 				f.users[n].busy = true
 				f.mu.Unlock()
@@ -150,9 +156,9 @@ func (f *traffic) start() {
 	})
 	f.loops.Go(func() {
 		for i := 0; f.pause(registerEach); i++ {
-			n := i % registrants
+			n := i % registrants()
 			if f.after.Load() {
-				n += registrants
+				n += registrants()
 			}
 			f.mu.Lock()
 			free := !f.users[n].busy
