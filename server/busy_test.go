@@ -12,10 +12,15 @@ import (
 // TestTransactionTableIsFull: what would need a transaction when there is room for none is 503 with Retry-After (RFC 3261 21.5.4),
 // whoever would have answered it.
 func TestTransactionTableIsFull(t *testing.T) {
-	for _, tt := range []struct{ name, method, uri string }{
-		{"registrar", "REGISTER", "sip:example.org"},
-		{"proxy", "MESSAGE", "sip:bob@example.org"},
-		{"server", "MESSAGE", "sip:nobody@example.org"},
+	for _, tt := range []struct {
+		name, method, uri string
+		branch            int
+		want              string
+	}{
+		{"registrar", "REGISTER", "sip:example.org", 2, "503 "},
+		{"proxy", "MESSAGE", "sip:bob@example.org", 2, "503 "},
+		{"server", "MESSAGE", "sip:nobody@example.org", 2, "503 "},
+		{"CANCEL of what is there", "CANCEL", "sip:bob@example.org", 1, "200 "}, // 9.2: it is answered and done all the same.
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s, w := benchServer(t, map[string]string{"AuthMethod": "none"}, 0)
@@ -32,9 +37,9 @@ func TestTransactionTableIsFull(t *testing.T) {
 			if !bytes.HasPrefix(w.toBob, []byte("INVITE ")) {
 				t.Fatalf("got %q, want the first call forwarded", w.toBob)
 			}
-			receive(2, tt.method, tt.uri)
-			if !bytes.HasPrefix(w.toAlice, []byte("SIP/2.0 503 ")) || !bytes.Contains(w.toAlice, []byte("\r\nRetry-After: 5\r\n")) {
-				t.Errorf("got %q, want 503 with Retry-After", w.toAlice)
+			receive(tt.branch, tt.method, tt.uri)
+			if !bytes.HasPrefix(w.toAlice, []byte("SIP/2.0 "+tt.want)) || tt.want == "503 " != bytes.Contains(w.toAlice, []byte("\r\nRetry-After: 5\r\n")) {
+				t.Errorf("got %q, want %s, and Retry-After with a 503 alone", w.toAlice, tt.want)
 			}
 		})
 	}

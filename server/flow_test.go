@@ -86,7 +86,7 @@ func startFaulty(t *testing.T, n *siptest.Net, f *flow.Flow, fault func(store.Lo
 	t.Helper()
 	mem := storetest.New()
 	fill(t, mem, f)
-	log := &rows{got: make(chan store.LogRow, maxRows), fault: fault}
+	log := &rows{t: t, got: make(chan store.LogRow, maxRows), fault: fault}
 	now := boot(t, n, f, mem, log)
 	all := []*process{now}
 	return &siptest.System{
@@ -248,6 +248,7 @@ func fill(t *testing.T, mem *storetest.Mem, f *flow.Flow) {
 
 // rows collects the request log. The server's goroutines are the bubble's, which the runner lets come to rest before it reads.
 type rows struct {
+	t     *testing.T
 	got   chan store.LogRow
 	fault func(store.LogRow)
 }
@@ -255,7 +256,11 @@ type rows struct {
 // maxRows is more than any flow logs.
 const maxRows = 1000
 
+// add takes a row, whose time and duration say when the request came and that it ended now.
 func (r *rows) add(row store.LogRow) {
+	if ended := row.Time.Add(row.Duration); !ended.Equal(time.Now()) || row.Duration < 0 {
+		r.t.Errorf("the row %s %d says that it began at %v and took %v, want its end at %v", row.Method, row.Status, row.Time, row.Duration, time.Now())
+	}
 	if r.fault != nil {
 		r.fault(row)
 	}
