@@ -3,9 +3,9 @@ package main
 // proxyMutations are of server/proxy, file by file.
 var proxyMutations = []mutation{
 	{"server/proxy/afterlife.go", "if vias(m) >= 2 {", "if vias(m) > 2 {", "a second 2xx to an INVITE is not forwarded"},
+	{"server/proxy/afterlife.go", "\ta.tx = nil\n", "", "a 2xx that comes when the caller's transaction is over goes out as the answer to another call"},
 
 	{"server/proxy/token.go", "raw[n-macLen:n]) != 1", "raw[n-macLen:n]) > 1", "a forged token is believed"},
-	{"server/proxy/best.go", "case status == 401, status == 407:", "case status == 401:", "a 407 is not preferred among the 4xx"},
 	{"server/proxy/best.go", "status == 420, status == 484:", "status == 420:", "a 484 is not preferred among the 4xx"},
 	{"server/proxy/best.go", "\t\tr += 4 //", "\t\tr += 0 //", "a timeout hides what a phone has said"},
 	{"server/proxy/best.go", "h.ID != message.WWWAuthenticate && ", "", "WWW-Authenticate of the other branches is not gathered"},
@@ -41,13 +41,13 @@ var proxyMutations = []mutation{
 	{"server/proxy/loop.go", "message.Route, message.ProxyRequire,", "message.ProxyRequire,", "a request with another Route is taken for a loop"},
 	{"server/proxy/nexthop.go", "if b.Static() || p.allowed(", "if p.allowed(", "what an administrator wrote is held to what strangers may"},
 	{"server/proxy/nexthop.go", "!r.to.byFlow || r.More {", "!r.to.byFlow {", "in a dialog the flow of the token is preferred to the next Route"},
-	{"server/proxy/nexthop.go", "return !a.IsMulticast() && ", "return ", "strangers may send to multicast"},
 	{"server/proxy/recordroute.go", "t.caller, t.callee = c.route.from, c.route.to", "t.caller, t.callee = c.route.to, c.route.from", "the token of a target refresh has its ends the wrong way round"},
 	{"server/proxy/recordroute.go", "t.callee = side{udp: flow.Proto == transport.UDP", "t.callee = side{udp: flow.Proto != transport.UDP", "a large request to the callee leaves UDP in mid-dialog"},
 
 	{"server/proxy/response.go", "if status > 100 && status < 200 && c.invite()", "if status >= 100 && status < 200 && c.invite()", "a 100 sets Timer C back"},
 	{"server/proxy/response.go", "case status < 300:", "case status <= 300:", "a 300 is taken for an answer"},
 	{"server/proxy/response.go", "tx != nil && tx.Flow.Proto.Reliable() && ", "tx == nil && ", "a response without Content-Length goes onto a stream"},
+	{"server/proxy/response.go", "\t\tb.final = true\n", "", "a phone that repeats its 2xx stands for another that has not answered"},
 	{"server/proxy/route.go", "n-- // The last one", "// The last one", "the Request-URI of a strict router stays a Route"},
 	{"server/proxy/timerc.go", "3*time.Minute + time.Second", "3*time.Minute - time.Second", "Timer C is shorter than three minutes"},
 	{"server/proxy/validate.go", "case hops >= message.MaxVias:", "case hops > message.MaxVias:", "a copy may have one Via too many"},
