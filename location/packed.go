@@ -55,12 +55,20 @@ func appendBinding(dst []byte, b *Binding) []byte {
 	for _, a := range [...]netip.AddrPort{b.Source, b.Local, b.Next} {
 		dst = appendAddr(dst, a)
 	}
-	for _, s := range [...]string{b.URI, b.DisplayName, b.CallID, b.InstanceID, b.UserAgent, b.Methods} {
-		dst = appendText(dst, s)
+	// All lengths before the texts: who reads a binding does not touch what he has no use for.
+	texts := [...]string{b.URI, b.DisplayName, b.CallID, b.InstanceID, b.UserAgent, b.Methods}
+	for _, s := range texts {
+		dst = binary.AppendUvarint(dst, uint64(len(s)))
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(b.Path)))
 	for _, s := range b.Path {
-		dst = appendText(dst, s)
+		dst = binary.AppendUvarint(dst, uint64(len(s)))
+	}
+	for _, s := range texts {
+		dst = append(dst, s...)
+	}
+	for _, s := range b.Path {
+		dst = append(dst, s...)
 	}
 	return dst
 }
@@ -126,12 +134,25 @@ func (u *unpacker) binding(b *Binding) {
 	b.Action, b.Proto, b.NextProto, b.ByFlow = small[0], small[1], small[2], small[3] == flagByFlow
 	b.UserID, b.ID, b.Q, b.RegID, b.Conn = u.varint(), u.varint(), int(u.varint()), int(u.varint()), u.uvarint()
 	b.Source, b.Local, b.Next = u.addr(), u.addr(), u.addr()
-	b.URI, b.DisplayName, b.CallID, b.InstanceID, b.UserAgent, b.Methods = u.text(), u.text(), u.text(), u.text(), u.text(), u.text()
+	var n [6]int
+	for i := range n {
+		n[i] = int(u.uvarint())
+	}
 	b.Path = nil
-	if n := u.uvarint(); n > 0 {
-		b.Path = make([]string, n)
+	path := unpacker("") // at its lengths
+	hops := u.uvarint()
+	if hops > 0 {
+		path = *u
+		for range hops {
+			u.uvarint()
+		}
+	}
+	b.URI, b.DisplayName, b.CallID, b.InstanceID, b.UserAgent, b.Methods =
+		u.bytes(n[0]), u.bytes(n[1]), u.bytes(n[2]), u.bytes(n[3]), u.bytes(n[4]), u.bytes(n[5])
+	if hops > 0 {
+		b.Path = make([]string, hops)
 		for i := range b.Path {
-			b.Path[i] = u.text()
+			b.Path[i] = u.bytes(int(path.uvarint()))
 		}
 	}
 }
