@@ -295,6 +295,11 @@ func TestNoGoroutinePerCall(t *testing.T) {
 			ringing = append(ringing, req)
 		}
 		p.take()
+		p.wait(3 * time.Second)
+		p.take()
+		if got := p.server.Oldest(); got < 3*time.Second || got > 4*time.Second {
+			t.Errorf("the oldest transaction is %v old, want 3 s", got)
+		}
 		if got := p.held(); got.OpenRequests != calls || got.ServerTransactions != calls || got.ClientTransactions != calls {
 			t.Fatalf("got %+v, want %d calls", got, calls)
 		}

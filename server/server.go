@@ -148,6 +148,9 @@ func (s *Server) Flush() { s.commits.Flush() }
 // Trim gives back what is kept for reuse and not in use, about so many bytes; for times with little to do.
 func (s *Server) Trim() (bytes uint64) { return s.transactions.Trim() }
 
+// Oldest returns the age of the oldest server transaction, 0 when there is none.
+func (s *Server) Oldest() time.Duration { return s.transactions.Oldest() }
+
 // Status is the server's gauges and counters, for the state dump and tests.
 type Status struct {
 	ServerTransactions, ClientTransactions int

@@ -50,6 +50,7 @@ const (
 type soakState struct {
 	ServerTransactions int    `json:"server_transactions"`
 	ClientTransactions int    `json:"client_transactions"`
+	OldestSeconds      int    `json:"oldest_transaction_s"`
 	OpenRequests       int    `json:"open_requests"`
 	ResponseContexts   int    `json:"response_contexts"`
 	AnsweredContexts   int    `json:"answered_contexts"`

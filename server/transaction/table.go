@@ -142,6 +142,21 @@ func (t *Table) Counts() (servers, clients int) {
 	return servers, clients
 }
 
+// Oldest returns the age of the oldest server transaction, 0 when there is none: one that never ends is a fault.
+func (t *Table) Oldest() (age time.Duration) {
+	for i := range t.shards {
+		s := &t.shards[i]
+		s.mu.Lock()
+		for j := range s.servers.all {
+			if e := &s.servers.all[j]; e.used {
+				age = max(age, time.Since(t.epoch)-e.p.came)
+			}
+		}
+		s.mu.Unlock()
+	}
+	return age
+}
+
 // Panics counts the panics of users' callbacks that Run has caught; 0 unless there is a fault.
 func (t *Table) Panics() int64 { return t.panics.Load() }
 

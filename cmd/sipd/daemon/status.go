@@ -22,7 +22,8 @@ type status struct {
 
 	ServerTransactions int   `json:"server_transactions"`
 	ClientTransactions int   `json:"client_transactions"`
-	OpenRequests       int   `json:"open_requests"` // without a final response
+	OldestSeconds      int   `json:"oldest_transaction_s"` // of the server transactions; a call that rings lives for minutes
+	OpenRequests       int   `json:"open_requests"`        // without a final response
 	ResponseContexts   int   `json:"response_contexts"`
 	AnsweredContexts   int   `json:"answered_contexts"` // what is left of contexts after a 2xx
 	DroppedMessages    int64 `json:"dropped_messages"`  // malformed or stray
@@ -48,6 +49,7 @@ func (d *daemon) status() status {
 	st := status{
 		Users: c.Users, Domains: c.Domains, Aliases: c.Aliases, Tables: c.Current, Watching: c.Watching, ProblemRows: len(c.Problems), Away: d.location.Away(),
 		ServerTransactions: s.ServerTransactions, ClientTransactions: s.ClientTransactions, OpenRequests: s.OpenRequests,
+		OldestSeconds:    int(d.server.Oldest() / time.Second),
 		ResponseContexts: s.Contexts, AnsweredContexts: s.Afterlives, DroppedMessages: s.Dropped,
 		Connections: d.sockets.Conns(), DroppedDatagrams: d.sockets.Dropped(),
 		Panics: s.Panics + int64(d.sockets.Panics()), Descriptors: descriptors(),
