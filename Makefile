@@ -5,6 +5,7 @@
 # make check      format, vet, staticcheck, import table, module files
 # make flows      every call flow with its clauses; make mutate breaks the server a hundred ways and sees flows fail
 # make soak       half a load for SOAK (30m): registrations, calls and nonsense; SOAK_DB=postgres, SOAK_RATE=calls/s
+# make scale      a million users and bindings, a large import, ten thousand connections: what they weigh and take
 # make fuzz       every fuzz target for FUZZTIME
 
 SHELL := /bin/bash
