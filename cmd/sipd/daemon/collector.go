@@ -84,7 +84,7 @@ func (c *collection) pace() {
 // A server that has little to do collects at leisure and gives back what a burst has left: at this pace Go would keep it.
 const (
 	idlePeriod = time.Second
-	idleCores  = 0.05        // less than this over a period is little to do
+	idleCores  = 0.02        // less than this, some hundred calls in a second, over a period is little to do
 	idleAgain  = time.Minute // between two times: what is given back has to be fetched again
 	idleSpare  = 24 << 20    // bytes beyond what lives that are worth a collection
 )

@@ -55,13 +55,13 @@ func TestIdler(t *testing.T) {
 	}{
 		{0, 0, false},
 		{900 * time.Millisecond, 0, false},
-		{100 * time.Millisecond, 40 * time.Millisecond, true}, // 40 ms of a second
+		{100 * time.Millisecond, 15 * time.Millisecond, true}, // 15 ms of a second
 		{time.Second, 0, false},                               // again so soon
 		{58 * time.Second, 4 * time.Second, false},            // too much to do
 		{time.Second, 0, true},                                // again little
 		{time.Millisecond, time.Millisecond, false},           // not over yet
-		{5 * time.Minute, 14 * time.Second, true},             // a long sleep
-		{61 * time.Second, 3100 * time.Millisecond, false},    // just too much
+		{5 * time.Minute, 5 * time.Second, true},              // a long sleep
+		{61 * time.Second, 1300 * time.Millisecond, false},    // just too much
 	} {
 		now = now.Add(step.after)
 		cpu += step.cpu
