@@ -196,7 +196,7 @@ func (r *rig) verifyLog() {
 		rows[strings.Join(c, " ")]++
 	})
 	look := func(method, callID string, cseq, status int, at time.Time) {
-		if status == 0 || status == 401 || status == 407 { // Challenges are not logged.
+		if status == 0 || status == 401 || status == 407 || r.refusedAtStop(status, at) { // Challenges are not logged.
 			return
 		}
 		key := fmt.Sprintf("%s %s %d %d", method, callID, cseq, status)

@@ -49,7 +49,10 @@ type rig struct {
 }
 
 // span is a time in which there was no server.
-type span struct{ from, to time.Time }
+type span struct {
+	from, to time.Time
+	inOrder  bool // it was asked to stop
+}
 
 // medium is what the database lies on.
 type medium int
@@ -134,7 +137,7 @@ func (r *rig) without(do func()) {
 	r.server().kill()
 	do()
 	r.serve()
-	r.killed = append(r.killed, span{from, time.Now()})
+	r.killed = append(r.killed, span{from: from, to: time.Now()})
 }
 
 // readyz reads the page for monitors.
@@ -220,7 +223,12 @@ func (r *rig) drain() time.Duration {
 
 // unlogged tells whether a row of that time may have died with the server: it had not left memory yet.
 func (r *rig) unlogged(at time.Time) bool {
-	return slices.ContainsFunc(r.killed, func(k span) bool { return at.After(k.from.Add(-mayBeLost)) && at.Before(k.to) })
+	return slices.ContainsFunc(r.killed, func(k span) bool { return !k.inOrder && at.After(k.from.Add(-mayBeLost)) && at.Before(k.to) })
+}
+
+// refusedAtStop tells whether an answer is that of a server which stops: nobody keeps a state for it, nor a row.
+func (r *rig) refusedAtStop(status int, at time.Time) bool {
+	return status == 503 && slices.ContainsFunc(r.killed, func(k span) bool { return k.inOrder && at.After(k.from) && at.Before(k.to) })
 }
 
 // mayBeLost is how old a row of the request log may be that a killed server takes with it.

@@ -175,7 +175,7 @@ func (r *rig) restartWithout(away func()) {
 	}
 	away()
 	r.serve()
-	r.killed = append(r.killed, span{from, time.Now()})
+	r.killed = append(r.killed, span{from: from, to: time.Now(), inOrder: true})
 	if page := r.readyz(); !strings.Contains(page, `"ready":true`) || !agedPage.MatchString(page) {
 		r.t.Errorf("/readyz does not say how old the tables are: %s", page)
 	}
