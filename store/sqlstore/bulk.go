@@ -25,7 +25,7 @@ const (
 	// try every few milliseconds (busyPoll).
 	mergeUsers = 1000
 	mergePause = 10 * time.Millisecond
-	// undoTimeout bounds taking out what a load that failed has put in.
+	// undoTimeout bounds the end of a load that nobody waits for any more: taking out what it has put in, or the commit.
 	undoTimeout = 5 * time.Minute
 )
 
@@ -295,32 +295,46 @@ func exclusively(ctx context.Context, conn *sql.Conn, do func() error) error {
 // bulkPostgres does everything in one transaction: COPY into temporary tables locks nothing, and new rows of users are in
 // nobody's way.
 func (db *DB) bulkPostgres(ctx context.Context, users []store.ImportUser, progress func(done int)) error {
-	return pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
-		if err := stagePostgres(ctx, tx, users, progress); err != nil {
+	tx, err := db.pool.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	moved := movePostgres(ctx, tx, users, progress)
+	// Who wants to wait no more must not cut the commit short: whether the users are in would not be known.
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+	defer cancel()
+	if moved != nil {
+		_ = tx.Rollback(end) // When it fails the connection is gone, and Postgres rolls back by itself.
+		return moved
+	}
+	return tx.Commit(end)
+}
+
+func movePostgres(ctx context.Context, tx pgx.Tx, users []store.ImportUser, progress func(done int)) error {
+	if err := stagePostgres(ctx, tx, users, progress); err != nil {
+		return err
+	}
+	for _, find := range []string{findUser, findCredential} {
+		var name string
+		err := tx.QueryRow(ctx, find).Scan(&name)
+		if err := already(name, err); err != nil {
 			return err
 		}
-		for _, find := range []string{findUser, findCredential} {
-			var name string
-			err := tx.QueryRow(ctx, find).Scan(&name)
-			if err := already(name, err); err != nil {
-				return err
-			}
+	}
+	for _, step := range []string{
+		beginBulk,
+		`INSERT INTO users (user_key, ` + importedColumns + `) SELECT user_key, ` + importedColumns + ` FROM import_users ORDER BY n`,
+		`INSERT INTO credentials (user_id, auth_username, realm, algorithm, ha1)
+			SELECT u.id, c.auth_username, c.realm, c.algorithm, c.ha1 FROM import_credentials c JOIN import_users i USING (n) JOIN users u ON u.user_key = i.user_key`,
+		endBulk,
+		orderChanges,
+		bulkDone,
+	} {
+		if _, err := tx.Exec(ctx, step); err != nil {
+			return err
 		}
-		for _, step := range []string{
-			beginBulk,
-			`INSERT INTO users (user_key, ` + importedColumns + `) SELECT user_key, ` + importedColumns + ` FROM import_users ORDER BY n`,
-			`INSERT INTO credentials (user_id, auth_username, realm, algorithm, ha1)
-				SELECT u.id, c.auth_username, c.realm, c.algorithm, c.ha1 FROM import_credentials c JOIN import_users i USING (n) JOIN users u ON u.user_key = i.user_key`,
-			endBulk,
-			orderChanges,
-			bulkDone,
-		} {
-			if _, err := tx.Exec(ctx, step); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	}
+	return nil
 }
 
 func stagePostgres(ctx context.Context, tx pgx.Tx, users []store.ImportUser, progress func(done int)) error {
