@@ -30,7 +30,6 @@ type committer struct {
 	stale    bool      // what is published did not come from the store: it is read before any change is taken
 	failing  bool      // changes fail although the database answers, and the log has said so
 	failedAt time.Time // when one did so last
-	failed   time.Time // when one did last
 	lastID   int64
 
 	waiting []*Change                           // taken from the queue, not yet in a batch: an earlier change of their AOR was
