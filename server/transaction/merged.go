@@ -15,6 +15,7 @@ func (s *Shard) Merged(m *message.Message) bool {
 		return false
 	}
 	hash := s.mergeHash(m)
+	s.merge = hash
 	for tx := *s.merges.head(hash); tx != nil; tx = tx.links[byMerge].next {
 		if tx.links[byMerge].hash == hash { // Keyed and of 64 bits: nobody finds another request that has it.
 			return true
@@ -41,7 +42,11 @@ func (s *Shard) answering(tx *Server, m *message.Message) {
 	if len(m.ToTag()) != 0 || tx.method == message.CANCEL {
 		return
 	}
-	tx.links[byMerge].hash = s.mergeHash(m)
+	hash := s.merge // Merged has asked about this request.
+	if hash == 0 {
+		hash = s.mergeHash(m)
+	}
+	tx.links[byMerge].hash = hash
 	s.merges.add(tx)
 }
 

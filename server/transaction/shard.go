@@ -29,6 +29,7 @@ type Shard struct {
 	clients  slots[Client]
 	match    matchTable
 	merges   matchTable // of the transactions whose requests are answered here
+	merge    uint64     // mergeHash of the request at hand, 0 when nobody has asked for it
 	cancels  cancels
 	buffers  buffers
 	messages messages
@@ -57,6 +58,7 @@ func (s *Shard) Enter(out *transport.Out, now time.Time) {
 	s.mu.Lock()
 	s.out = out
 	s.now = now
+	s.merge = 0
 	s.elapsed = now.Sub(s.table.epoch)
 }
 

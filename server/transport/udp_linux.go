@@ -73,6 +73,26 @@ func (b *recvBatch) arm(i int) {
 	}
 }
 
+// one asks the kernel for the datagram that woke us. Most come alone, and recvfrom is cheaper for one than recvmmsg, which looks
+// for a second; it tells no own address, so a socket for all addresses has to ask in batches.
+func (b *recvBatch) one(fd uintptr) (n int, errno syscall.Errno) {
+	if b.wild {
+		return b.read(fd)
+	}
+	h := &b.msgs[0].hdr
+	for {
+		r, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(b.iovs[0].Base)), maxDatagram, unix.MSG_DONTWAIT, uintptr(unsafe.Pointer(h.Name)), uintptr(unsafe.Pointer(&h.Namelen)))
+		switch errno {
+		case 0:
+			b.msgs[0].n = uint32(r)
+			return 1, 0
+		case unix.EINTR:
+		default:
+			return 0, errno
+		}
+	}
+}
+
 // read asks the kernel for what has come: n datagrams, or why there are none.
 func (b *recvBatch) read(fd uintptr) (n int, errno syscall.Errno) {
 	for {
@@ -132,16 +152,15 @@ func (s *Sockets) serveRaw(u *udpSocket, lane int) {
 	}
 }
 
-// read is the callback of RawConn.Read; false parks the goroutine until there is something to read. A batch that is not full
-// says that the queue was empty: what has come since is announced again, and waits for nobody in the poller, so the call
-// that would find nothing is saved.
+// read is the callback of RawConn.Read; false parks the goroutine until there is something to read. The queue is known to be
+// empty when a batch was not full, or when a look at it finds nothing: what comes later is announced again.
 func (w *rawWorker) read(fd uintptr) bool {
-	for {
-		n, errno := w.batch.read(fd)
+	n, errno := w.batch.one(fd)
+	for full := !w.batch.wild || n == recvSlots; ; full = n == recvSlots {
 		switch errno {
 		case 0:
 			w.handle(n)
-			if n < recvSlots {
+			if !full {
 				return false
 			}
 		case unix.EAGAIN:
@@ -150,6 +169,7 @@ func (w *rawWorker) read(fd uintptr) bool {
 			w.errno = errno
 			return true
 		}
+		n, errno = w.batch.read(fd)
 	}
 }
 
