@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -32,6 +33,7 @@ type spool struct {
 	r    *bufio.Reader
 	rf   *os.File // of files[0], as far as it was read
 	left int      // rows of files[0] not yet taken
+	told string   // the file that could not be opened last, for the log to hear of once
 
 	lost func(file string, err error) // told of rows that cannot be read
 }
@@ -61,7 +63,8 @@ var errSpoolFull = errors.New("requestlog: the folder is full")
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// openSpool finds what earlier processes left in a folder that this one has for itself.
+// openSpool finds what earlier processes left in a folder that this one has for itself. A file that cannot be read now, or is another
+// version's, is told and left alone: it may be whole.
 func openSpool(dir string, lost func(file string, err error)) (*spool, error) {
 	s := &spool{dir: dir, limit: maxSpool, lost: lost}
 	names, err := filepath.Glob(filepath.Join(escape(dir), spoolPrefix+"*"))
@@ -77,6 +80,9 @@ func openSpool(dir string, lost func(file string, err error)) (*spool, error) {
 		}
 		if f.rows, f.bytes, err = count(name); err != nil {
 			lost(name, err)
+			if !errors.Is(err, errTorn) {
+				continue
+			}
 		}
 		s.files = append(s.files, f)
 		s.rows += f.rows
@@ -118,12 +124,18 @@ func count(name string) (rows int, size int64, err error) {
 func title(f *os.File) (*bufio.Reader, error) {
 	r := bufio.NewReaderSize(f, 64<<10)
 	start := make([]byte, len(spoolTitle))
-	if _, err := io.ReadFull(r, start); err != nil || string(start) != spoolTitle {
-		return nil, errors.New("it was not written by this version of sipd, or was cut off at its beginning")
+	switch _, err := io.ReadFull(r, start); {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return nil, errTorn
+	case err != nil:
+		return nil, err
+	case string(start) != spoolTitle:
+		return nil, errors.New("it was not written by this version of sipd")
 	}
 	return r, nil
 }
 
+// errTorn says that a file ends, or goes on, as nobody has written it.
 var errTorn = errors.New("a torn row at its end")
 
 // record reads the next row into buf; io.EOF is the end of a whole file.
@@ -201,10 +213,21 @@ func (s *spool) beginFile() error {
 			number = n + 1
 		}
 	}
-	name := filepath.Join(s.dir, fmt.Sprintf("%s%016d", spoolPrefix, number))
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o600)
-	if err != nil {
-		return err
+	var name string
+	var f *os.File
+	for range maxSpoolFiles { // One that openSpool has left alone may have the number.
+		var err error
+		name = filepath.Join(s.dir, fmt.Sprintf("%s%016d", spoolPrefix, number))
+		if f, err = os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o600); err == nil {
+			break
+		}
+		if !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		number++
+	}
+	if f == nil {
+		return fmt.Errorf("%s: %w", name, fs.ErrExist)
 	}
 	if _, err := io.WriteString(f, spoolTitle); err != nil {
 		return errors.Join(err, f.Close(), os.Remove(name))
@@ -225,11 +248,12 @@ func (s *spool) endFile() error {
 	return err
 }
 
-// take returns the next rows, at most n, of one file; none when the spool is empty. The caller keeps them until it can say by took that the
-// database has them: then, and not before, a file is removed.
+// take returns the next rows, at most n, of one file; none when the spool is empty, or when its oldest file cannot be opened now. The
+// caller keeps them until it can say by took that the database has them: then, and not before, a file is removed.
 func (s *spool) take(n int) []store.LogRow {
 	for len(s.files) > 0 {
-		if rows := s.read(n); len(rows) > 0 {
+		rows, later := s.read(n)
+		if len(rows) > 0 || later {
 			return rows
 		}
 		s.remove()
@@ -237,8 +261,8 @@ func (s *spool) take(n int) []store.LogRow {
 	return nil
 }
 
-// read reads the next rows of the oldest file.
-func (s *spool) read(n int) []store.LogRow {
+// read reads the next rows of the oldest file. later: it is there and cannot be opened, for want of a descriptor for example.
+func (s *spool) read(n int) (rows []store.LogRow, later bool) {
 	if len(s.files) == 1 && s.w != nil {
 		if err := s.endFile(); err != nil {
 			s.lost(s.files[0].name, err)
@@ -248,17 +272,19 @@ func (s *spool) read(n int) []store.LogRow {
 	if s.rf == nil {
 		f, err := os.Open(name)
 		if err != nil {
-			s.lost(name, err)
-			return nil
+			if s.told != name {
+				s.told = name
+				s.lost(name, err)
+			}
+			return nil, !errors.Is(err, fs.ErrNotExist)
 		}
 		r, err := title(f)
 		if err != nil {
 			f.Close() // What is wrong with it was told when it was counted.
-			return nil
+			return nil, false
 		}
-		s.rf, s.r, s.left = f, r, s.files[0].rows
+		s.rf, s.r, s.left, s.told = f, r, s.files[0].rows, ""
 	}
-	var rows []store.LogRow
 	var buf []byte
 	var err error
 	for range min(n, s.left) {
@@ -273,7 +299,7 @@ func (s *spool) read(n int) []store.LogRow {
 		}
 		rows = append(rows, row)
 	}
-	return rows
+	return rows, false
 }
 
 // took says that the database has n rows of the last take.

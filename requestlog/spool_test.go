@@ -157,6 +157,63 @@ func TestSpoolTorn(t *testing.T) {
 	}
 }
 
+// A file that cannot be opened now is not lost: its rows come first when it can be, and the log hears of it once.
+func TestSpoolFileThatCannotBeOpened(t *testing.T) {
+	told := 0
+	s, err := openSpool(t.TempDir(), func(string, error) { told++ })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.put(numbered(0, 3)); err != nil {
+		t.Fatal(err)
+	}
+	name := s.files[0].name
+	aside := filepath.Join(t.TempDir(), "aside")
+	if err := errors.Join(os.Rename(name, aside), os.Symlink(name, name)); err != nil { // A loop, which nobody can open.
+		t.Fatal(err)
+	}
+	for range 3 {
+		if rows := s.take(10); rows != nil || s.rows != 3 {
+			t.Fatalf("got %d rows of %d from a file that cannot be opened, want none of 3", len(rows), s.rows)
+		}
+	}
+	if told != 1 {
+		t.Errorf("told %d times, want once", told)
+	}
+	if err := os.Rename(aside, name); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.put(numbered(3, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if got := callIDs(s); got != "0 1 2 3" {
+		t.Errorf("got %q, want 0 to 3", got)
+	}
+}
+
+// A file of another version is told and stays, under whatever number.
+func TestSpoolLeavesOtherVersionsAlone(t *testing.T) {
+	dir := t.TempDir()
+	other := filepath.Join(dir, spoolPrefix+fmt.Sprintf("%016d", 1))
+	if err := os.WriteFile(other, []byte("sipd request log 2\nwhat it means is not known"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	told := 0
+	s, err := openSpool(dir, func(string, error) { told++ })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.put(numbered(0, 2)); err != nil {
+		t.Fatal(err)
+	}
+	if got := callIDs(s); got != "0 1" || told != 1 {
+		t.Errorf("got %q and was told %d times, want 0 1 and once", got, told)
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, "*")); err != nil || len(left) != 1 || left[0] != other {
+		t.Errorf("got the files %v, want %s", left, other)
+	}
+}
+
 // The folder is bounded: what is there first stays. What was taken makes room.
 func TestSpoolIsBounded(t *testing.T) {
 	s, err := openSpool(t.TempDir(), silent(t))

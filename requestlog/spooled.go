@@ -92,7 +92,9 @@ func (l *Log) unspool(ctx context.Context) {
 		if l.head == nil {
 			if l.head = l.spool.take(maxBatch); l.head == nil {
 				l.countDisk()
-				l.cameBack()
+				if l.spool.rows == 0 { // Else the oldest file cannot be opened now.
+					l.cameBack()
+				}
 				return
 			}
 		}
