@@ -108,6 +108,9 @@ func (p *phones) invited(l *line, text, word, user string) {
 		c.respond(200)
 		return
 	}
+	if (word == rings || word == late) && !strings.HasPrefix(field(text, "Call-ID"), callIDPrefix) {
+		word = busy // A mutated call that has come here: nobody would cancel it, and it would ring until Timer C.
+	}
 	if word != late {
 		c.respond(180)
 	}
