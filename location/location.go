@@ -81,7 +81,7 @@ type Service struct {
 	}
 	closing struct {
 		mu    sync.Mutex
-		conns []uint64 // closed connections, bounded by the connections the transport allows
+		conns []uint64 // closed connections since the committer looked last, 8 bytes each
 	}
 
 	c committer // state of the committer's goroutine

@@ -42,23 +42,25 @@ const (
 // Config is what a Log is made of.
 type Config struct {
 	// Append writes rows, all or none; a row whose EventID is in the table already is passed over.
-	Append func(ctx context.Context, rows []store.LogRow) error
-	Log    *slog.Logger
-	Dir    string        // folder, this process's own, where rows wait while the database is away; "" is nowhere
-	Size   int           // most rows waiting in memory, 0: DefaultSize
-	Drain  time.Duration // limit for the rest at stop, 0: DefaultDrain
+	Append   func(ctx context.Context, rows []store.LogRow) error
+	Log      *slog.Logger
+	Dir      string        // folder, this process's own, where rows wait while the database is away; "" is nowhere
+	Database string        // which database Append writes to: rows that wait for another one are left alone
+	Size     int           // most rows waiting in memory, 0: DefaultSize
+	Drain    time.Duration // limit for the rest at stop, 0: DefaultDrain
 }
 
 // Log is the request log's queue.
 type Log struct {
-	append func(context.Context, []store.LogRow) error
-	log    *slog.Logger
-	size   int
-	drain  time.Duration
-	dir    string
-	boot   string        // begins each EventID: no two runs share one
-	wake   chan struct{} // cap 1: the first row of a batch is here
-	full   chan struct{} // cap 1: a whole batch is here
+	append   func(context.Context, []store.LogRow) error
+	database string
+	log      *slog.Logger
+	size     int
+	drain    time.Duration
+	dir      string
+	boot     string        // begins each EventID: no two runs share one
+	wake     chan struct{} // cap 1: the first row of a batch is here
+	full     chan struct{} // cap 1: a whole batch is here
 
 	mu      sync.Mutex
 	rows    []store.LogRow // waiting, oldest first
@@ -91,7 +93,7 @@ func New(cfg Config) (*Log, error) {
 	if _, err := rand.Read(boot[:]); err != nil {
 		return nil, err
 	}
-	l := &Log{append: cfg.Append, log: cfg.Log, size: cfg.Size, drain: cfg.Drain, dir: cfg.Dir,
+	l := &Log{append: cfg.Append, log: cfg.Log, size: cfg.Size, drain: cfg.Drain, dir: cfg.Dir, database: cfg.Database,
 		boot: hex.EncodeToString(boot[:]) + "-", wake: make(chan struct{}, 1), full: make(chan struct{}, 1)}
 	if l.log == nil {
 		l.log = slog.New(slog.DiscardHandler)

@@ -24,6 +24,7 @@ import (
 // from its beginning: the event ids keep a row from standing twice.
 type spool struct {
 	dir   string
+	title string      // the line that a file begins with
 	files []spoolFile // the oldest first; the last one may be open for writing
 	rows  int         // in all files, not yet taken by the database
 	bytes int64
@@ -45,7 +46,7 @@ type spoolFile struct {
 }
 
 const (
-	spoolTitle  = "sipd request log 1\n"
+	spoolTitle  = "sipd request log 1 of " // the database follows, and a line end
 	spoolPrefix = "requestlog-"
 	// spoolFileBytes is when a file is full: what was written once is read and removed at once.
 	spoolFileBytes = 4 << 20
@@ -63,10 +64,10 @@ var errSpoolFull = errors.New("requestlog: the folder is full")
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// openSpool finds what earlier processes left in a folder that this one has for itself. A file that cannot be read now, or is another
-// version's, is told and left alone: it may be whole.
-func openSpool(dir string, lost func(file string, err error)) (*spool, error) {
-	s := &spool{dir: dir, limit: maxSpool, lost: lost}
+// openSpool finds what earlier processes left in a folder that this one has for itself. A file that cannot be read now, is another
+// version's or has rows of another database is told and left alone: it may be whole.
+func openSpool(dir, database string, lost func(file string, err error)) (*spool, error) {
+	s := &spool{dir: dir, title: spoolTitle + strconv.Quote(database) + "\n", limit: maxSpool, lost: lost}
 	names, err := filepath.Glob(filepath.Join(escape(dir), spoolPrefix+"*"))
 	if err != nil {
 		return nil, err
@@ -78,7 +79,7 @@ func openSpool(dir string, lost func(file string, err error)) (*spool, error) {
 		if err != nil || !info.Mode().IsRegular() {
 			continue
 		}
-		if f.rows, f.bytes, err = count(name); err != nil {
+		if f.rows, f.bytes, err = s.count(name); err != nil {
 			lost(name, err)
 			if !errors.Is(err, errTorn) {
 				continue
@@ -97,17 +98,17 @@ func escape(dir string) string {
 }
 
 // count reads a file and returns how many rows are whole.
-func count(name string) (rows int, size int64, err error) {
+func (s *spool) count(name string) (rows int, size int64, err error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return 0, 0, err
 	}
 	defer f.Close()
-	r, err := title(f)
+	r, err := s.begin(f)
 	if err != nil {
 		return 0, 0, err
 	}
-	size = int64(len(spoolTitle))
+	size = int64(len(s.title))
 	var buf []byte
 	for {
 		if buf, err = record(r, buf); err != nil {
@@ -121,16 +122,17 @@ func count(name string) (rows int, size int64, err error) {
 	}
 }
 
-func title(f *os.File) (*bufio.Reader, error) {
+// begin reads the title of a file.
+func (s *spool) begin(f *os.File) (*bufio.Reader, error) {
 	r := bufio.NewReaderSize(f, 64<<10)
-	start := make([]byte, len(spoolTitle))
+	start := make([]byte, len(s.title))
 	switch _, err := io.ReadFull(r, start); {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return nil, errTorn
 	case err != nil:
 		return nil, err
-	case string(start) != spoolTitle:
-		return nil, errors.New("it was not written by this version of sipd")
+	case string(start) != s.title:
+		return nil, errors.New("it is of another database, or of another version of sipd")
 	}
 	return r, nil
 }
@@ -229,12 +231,12 @@ func (s *spool) beginFile() error {
 	if f == nil {
 		return fmt.Errorf("%s: %w", name, fs.ErrExist)
 	}
-	if _, err := io.WriteString(f, spoolTitle); err != nil {
+	if _, err := io.WriteString(f, s.title); err != nil {
 		return errors.Join(err, f.Close(), os.Remove(name))
 	}
 	s.w = f
-	s.files = append(s.files, spoolFile{name: name, bytes: int64(len(spoolTitle))})
-	s.bytes += int64(len(spoolTitle))
+	s.files = append(s.files, spoolFile{name: name, bytes: int64(len(s.title))})
+	s.bytes += int64(len(s.title))
 	return nil
 }
 
@@ -278,7 +280,7 @@ func (s *spool) read(n int) (rows []store.LogRow, later bool) {
 			}
 			return nil, !errors.Is(err, fs.ErrNotExist)
 		}
-		r, err := title(f)
+		r, err := s.begin(f)
 		if err != nil {
 			f.Close() // What is wrong with it was told when it was counted.
 			return nil, false

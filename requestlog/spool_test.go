@@ -38,7 +38,7 @@ func callIDs(s *spool) string {
 }
 
 func TestSpoolKeepsRowsAsTheyAre(t *testing.T) {
-	s, err := openSpool(t.TempDir(), silent(t))
+	s, err := openSpool(t.TempDir(), "db", silent(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +65,7 @@ func TestSpoolAcrossProcesses(t *testing.T) {
 	dir := t.TempDir()
 	next := 0
 	for range 3 {
-		s, err := openSpool(dir, silent(t))
+		s, err := openSpool(dir, "db", silent(t))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -83,7 +83,7 @@ func TestSpoolAcrossProcesses(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s, err := openSpool(dir, silent(t))
+	s, err := openSpool(dir, "db", silent(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func TestSpoolAcrossProcesses(t *testing.T) {
 // A process was killed in the middle of a row: wherever the file ends, or a byte differs, the rows before are there, and the loss is told.
 func TestSpoolTorn(t *testing.T) {
 	dir := t.TempDir()
-	s, err := openSpool(dir, silent(t))
+	s, err := openSpool(dir, "db", silent(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,26 +117,26 @@ func TestSpoolTorn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	record := (len(whole) - len(spoolTitle)) / 5
+	record := (len(whole) - len(s.title)) / 5
 	try := func(what string, at int, data []byte) {
 		t.Helper()
 		if err := os.WriteFile(name, data, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		told := 0
-		s, err := openSpool(dir, func(string, error) { told++ })
+		s, err := openSpool(dir, "db", func(string, error) { told++ })
 		if err != nil {
 			t.Fatal(err)
 		}
-		rows := max(0, at-len(spoolTitle)) / record
-		if at < len(spoolTitle) {
+		rows := max(0, at-len(s.title)) / record
+		if at < len(s.title) {
 			rows = 0
 		}
 		want := strings.TrimSpace("0 1 2 3 4"[:max(0, 2*rows)])
 		if s.rows != rows {
 			t.Errorf("%s at %d: got %d rows, want %d", what, at, s.rows, rows)
 		}
-		clean := at >= len(spoolTitle) && (at-len(spoolTitle))%record == 0 && what == "cut"
+		clean := at >= len(s.title) && (at-len(s.title))%record == 0 && what == "cut"
 		if got := callIDs(s); got != want || told > 1 || (told == 0) != clean {
 			t.Errorf("%s at %d: got %q and was told %d times, want %q", what, at, got, told, want)
 		}
@@ -150,7 +150,7 @@ func TestSpoolTorn(t *testing.T) {
 	for at := range len(whole) {
 		try("cut", at, whole[:at])
 	}
-	for at := len(spoolTitle); at < len(whole); at += 3 {
+	for at := len(s.title); at < len(whole); at += 3 {
 		flipped := append([]byte(nil), whole...)
 		flipped[at] ^= 0x80
 		try("changed", at, flipped)
@@ -160,7 +160,7 @@ func TestSpoolTorn(t *testing.T) {
 // A file that cannot be opened now is not lost: its rows come first when it can be, and the log hears of it once.
 func TestSpoolFileThatCannotBeOpened(t *testing.T) {
 	told := 0
-	s, err := openSpool(t.TempDir(), func(string, error) { told++ })
+	s, err := openSpool(t.TempDir(), "db", func(string, error) { told++ })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +199,7 @@ func TestSpoolLeavesOtherVersionsAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	told := 0
-	s, err := openSpool(dir, func(string, error) { told++ })
+	s, err := openSpool(dir, "db", func(string, error) { told++ })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,7 +216,7 @@ func TestSpoolLeavesOtherVersionsAlone(t *testing.T) {
 
 // The folder is bounded: what is there first stays. What was taken makes room.
 func TestSpoolIsBounded(t *testing.T) {
-	s, err := openSpool(t.TempDir(), silent(t))
+	s, err := openSpool(t.TempDir(), "db", silent(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -246,7 +246,7 @@ func TestSpoolIsBounded(t *testing.T) {
 
 // Many small puts become files of a bounded size, each of the owner alone.
 func TestSpoolFiles(t *testing.T) {
-	s, err := openSpool(t.TempDir(), silent(t))
+	s, err := openSpool(t.TempDir(), "db", silent(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -282,4 +282,37 @@ func FuzzReadRow(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Rows of one database do not go into another: they are told of, and wait until theirs is back.
+func TestSpoolOfAnotherDatabase(t *testing.T) {
+	dir := t.TempDir()
+	s, err := openSpool(dir, "one", silent(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.put(numbered(0, 3)), s.close()); err != nil {
+		t.Fatal(err)
+	}
+	told := ""
+	other, err := openSpool(dir, "two", func(_ string, err error) { told = err.Error() })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other.put(numbered(5, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if got := callIDs(other); got != "5" || !strings.Contains(told, "another database") {
+		t.Errorf("got rows %q and was told %q, want 5 and that the others are of another database", got, told)
+	}
+	if err := other.close(); err != nil {
+		t.Fatal(err)
+	}
+	back, err := openSpool(dir, "one", silent(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := callIDs(back); got != "0 1 2" {
+		t.Errorf("got %q, want 0 1 2", got)
+	}
 }

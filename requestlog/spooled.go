@@ -13,7 +13,7 @@ func (l *Log) openSpool() {
 	if l.dir == "" {
 		return
 	}
-	s, err := openSpool(l.dir, func(file string, err error) {
+	s, err := openSpool(l.dir, l.database, func(file string, err error) {
 		l.log.Warn("rows of the request log on disk cannot be read; those before them are written", "file", file, "err", err)
 	})
 	if err != nil {

@@ -30,8 +30,16 @@ func (s *Server) final(sh *transaction.Shard, x *scratch, status int, write func
 		s.busy(x)
 		return
 	}
+	done := false
+	defer func() {
+		if !done { // A panic: an INVITE without a final response would wait for one without end.
+			x.buf = message.AppendResponse(x.buf[:0], &x.msg, 500, "", tx.Tag(), nil, nil)
+			sh.Respond(tx, 500, x.buf)
+		}
+	}()
 	x.buf = write(x.buf[:0], tx.Tag())
 	sh.Respond(tx, status, x.buf)
+	done = true
 	s.logFinal(x, status, tx.Tag())
 }
 

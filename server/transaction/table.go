@@ -144,12 +144,13 @@ func (t *Table) Counts() (servers, clients int) {
 
 // Oldest returns the age of the oldest server transaction, 0 when there is none: one that never ends is a fault.
 func (t *Table) Oldest() (age time.Duration) {
+	now := time.Since(t.epoch)
 	for i := range t.shards {
 		s := &t.shards[i]
 		s.mu.Lock()
 		for j := range s.servers.all {
 			if e := &s.servers.all[j]; e.used {
-				age = max(age, time.Since(t.epoch)-e.p.came)
+				age = max(age, now-e.p.came)
 			}
 		}
 		s.mu.Unlock()

@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -134,7 +133,7 @@ func (d *daemon) prepare(ctx context.Context) (err error) {
 		if err != nil {
 			return err
 		}
-		d.requests, err = requestlog.New(requestlog.Config{Append: d.db.AppendLog, Dir: dir, Log: d.log.With("pkg", "requestlog")})
+		d.requests, err = requestlog.New(requestlog.Config{Append: d.db.AppendLog, Dir: dir, Database: identity(d.cfg.Database), Log: d.log.With("pkg", "requestlog")})
 		if err != nil {
 			return err
 		}
@@ -186,7 +185,7 @@ func (d *daemon) openQueue(ctx context.Context) (dir string, err error) {
 		return dir, nil
 	}
 	other := below(d.cfg.Root, d.first.LogQueueDir)
-	if filepath.Clean(other) == filepath.Clean(dir) {
+	if sameFolder(other, dir) {
 		return dir, nil
 	}
 	d.queue, err = takeFolder(ctx, other)
@@ -200,6 +199,13 @@ func (d *daemon) openQueue(ctx context.Context) (dir string, err error) {
 	}
 	d.log.WarnContext(ctx, "LogQueueDir cannot be used", "instead", cmp.Or(dir, "memory only"), "err", err)
 	return dir, nil
+}
+
+// sameFolder tells whether two names lead to one folder, also by a link or from the working directory.
+func sameFolder(a, b string) bool {
+	x, errA := os.Stat(a)
+	y, errB := os.Stat(b)
+	return errA == nil && errB == nil && os.SameFile(x, y)
 }
 
 // owner returns the user whose key aor is, 0 for none.
