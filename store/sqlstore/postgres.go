@@ -54,7 +54,7 @@ func openPostgres(ctx context.Context, dburl string) (*DB, error) {
 	db := &DB{}
 	cfg.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error {
 		if db.serves.Load() {
-			c.RuntimeParams["application_name"] = servingName(cfg)
+			c.RuntimeParams["application_name"] = servingName
 		}
 		return nil
 	}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"sipd/location"
 )
@@ -58,10 +57,9 @@ func endSession(ctx context.Context, on interface {
 	}
 }
 
-// servingName is the application_name of the sessions in which a server writes.
-func servingName(cfg *pgxpool.Config) string {
-	return cfg.ConnConfig.RuntimeParams["application_name"] + ", serving"
-}
+// servingName is the application_name of the sessions in which a server writes, whatever the URL says: the next server, whose URL may
+// say something else, must find them.
+const servingName = "sipd, serving"
 
 // endPredecessor ends what sessions are left of the server that had the lock before, and waits until they are gone: one that was killed in a
 // commit may have left it half way, and this server's memory must not be read before that has ended. conn has the lock; no session of this
@@ -70,7 +68,7 @@ func (db *DB) endPredecessor(ctx context.Context, conn *pgx.Conn) error {
 	for {
 		var left int
 		err := conn.QueryRow(ctx, `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-			WHERE application_name = $1 AND usename = current_user AND datname = current_database()`, servingName(db.pool.Config())).Scan(&left)
+			WHERE application_name = $1 AND usename = current_user AND datname = current_database()`, servingName).Scan(&left)
 		if err != nil {
 			return fmt.Errorf("end the sessions of the server before: %w", err)
 		}
