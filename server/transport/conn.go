@@ -24,6 +24,7 @@ type conn struct {
 
 	mu      sync.Mutex
 	nc      net.Conn // nil while dialling
+	tls     *tlsConn // nil: plain, or the handshake is not over
 	rc      syscall.RawConn
 	cancel  context.CancelFunc // ends the dialling
 	aborted bool               // takes nothing more; its owner notices and ends
@@ -59,6 +60,16 @@ func (c *conn) write(data []byte, ref Ref) error {
 	}
 	c.writing = true
 	rc := c.rc
+	if c.tls != nil {
+		var err error
+		if data, err = c.tls.seal(data); err != nil {
+			c.writing = false
+			c.closeLocked()
+			c.mu.Unlock()
+			return err
+		}
+		defer c.tls.reuse(data)
+	}
 	c.mu.Unlock()
 
 	c.touch()
@@ -85,8 +96,8 @@ func (c *conn) write(data []byte, ref Ref) error {
 	return nil
 }
 
-// opened makes the connection usable; the owner calls it.
-func (c *conn) opened(nc net.Conn, rc syscall.RawConn) error {
+// connected says that the system has a connection; a TLS handshake may follow. The owner calls it.
+func (c *conn) connected(nc net.Conn, rc syscall.RawConn) error {
 	c.touch()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -94,6 +105,27 @@ func (c *conn) opened(nc net.Conn, rc syscall.RawConn) error {
 	if c.aborted {
 		nc.Close()
 		return net.ErrClosed
+	}
+	return nil
+}
+
+// opened makes the connection usable, over TLS when tls is not nil; the owner calls it.
+func (c *conn) opened(tls *tlsConn) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.aborted {
+		return net.ErrClosed
+	}
+	if c.tls = tls; tls != nil {
+		c.bytes = 0
+		for i := range c.queue { // What has waited for the handshake.
+			sealed, err := tls.seal(c.queue[i].data)
+			if err != nil {
+				return err
+			}
+			c.queue[i].data = sealed
+			c.bytes += len(sealed)
+		}
 	}
 	c.goOnLocked()
 	return nil
@@ -104,9 +136,27 @@ func (c *conn) push(data []byte, ref Ref) error {
 	if len(c.queue) >= maxQueueMessages || c.bytes+len(data) > maxQueueBytes {
 		return ErrQueueFull
 	}
-	c.queue = append(c.queue, queued{ref, append([]byte(nil), data...)})
+	if c.tls == nil {
+		data = append([]byte(nil), data...)
+	} else {
+		var err error
+		if data, err = c.tls.seal(data); err != nil {
+			return err
+		}
+	}
+	c.queue = append(c.queue, queued{ref, data})
 	c.bytes += len(data)
 	return nil
+}
+
+// flush sends what TLS itself has to say, such as a new key.
+func (c *conn) flush() {
+	c.mu.Lock()
+	waiting := c.tls.waiting() && !c.aborted
+	c.mu.Unlock()
+	if waiting {
+		_ = c.write(nil, 0) // A connection that has failed is noticed by its reader.
+	}
 }
 
 // goOnLocked ends a write: what is queued gets a goroutine that waits for the peer.
@@ -162,9 +212,13 @@ func (c *conn) closeLocked() {
 	if c.cancel != nil {
 		c.cancel()
 	}
-	if c.nc != nil {
-		c.nc.Close()
+	if c.nc == nil {
+		return
 	}
+	if c.tls != nil {
+		c.tls.goodbye(c)
+	}
+	c.nc.Close()
 }
 
 // finish is the owner's last act: nobody finds the connection any more, and what waited is reported.

@@ -14,6 +14,8 @@ type limits struct {
 	write time.Duration
 	// dial is the connect limit: after it a large request goes by UDP (18.1.1), a branch to the next target.
 	dial time.Duration
+	// handshake is how long a TLS handshake may take, waiting for its turn included.
+	handshake time.Duration
 }
 
 const (
@@ -21,6 +23,7 @@ const (
 	idleTimeout    = 10 * time.Minute
 	writeTimeout   = 5 * time.Second
 	dialTimeout    = 2 * time.Second
+	handshakeLimit = 5 * time.Second
 
 	// maxQueueBytes and maxQueueMessages bound what waits for a peer that does not read: some 64 KiB messages, or the ordinary
 	// messages of a trunk in the 5 s until it is closed.
@@ -29,6 +32,10 @@ const (
 	// maxDials connects are under way at once, and maxDialling connections wait for their turn or are under way.
 	maxDials    = 256
 	maxDialling = 1024
+	// maxHandshakes are under way at once: each costs a millisecond of a processor, and calls go on meanwhile.
+	maxHandshakes = 64
+	// maxDomains is how many names of domains are remembered.
+	maxDomains = 1 << 16
 
 	// minReadBuffer is a connection's buffer; larger messages make it grow, up to message.MaxMessage, for as long as they last.
 	minReadBuffer = 4 << 10
@@ -44,5 +51,6 @@ func (l limits) withDefaults() limits {
 	def(&l.idle, idleTimeout)
 	def(&l.write, writeTimeout)
 	def(&l.dial, dialTimeout)
+	def(&l.handshake, handshakeLimit)
 	return l
 }

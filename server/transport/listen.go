@@ -32,6 +32,9 @@ type Config struct {
 	MaxConns          int
 	MaxConnsPerSource int
 
+	// TLS is how TLS connections are made; nil: there are none, neither accepted nor opened.
+	TLS *TLSConfigs
+
 	limits   limits // tests shorten them
 	portable bool   // tests: the UDP code of other systems than Linux
 }
@@ -78,10 +81,14 @@ func Listen(cfg Config) (*Sockets, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Sockets{log: cfg.Log, limits: cfg.limits.withDefaults()}
+	s := &Sockets{log: cfg.Log, limits: cfg.limits.withDefaults(), tls: cfg.TLS}
 	s.table.init(bound(cfg.MaxConns, min(DefaultMaxConns, connsAllowed())), bound(cfg.MaxConnsPerSource, DefaultMaxConnsPerSource))
 	s.pool.New = func() any { return s.NewOut() }
 	for _, want := range cfg.Listen {
+		if want.Proto == TLS && cfg.TLS == nil {
+			s.Close()
+			return nil, fmt.Errorf("listen %s: there is no certificate: set TLSCertificate and TLSKey", want)
+		}
 		l, err := listen(want, cfg.portable || !rawUDP)
 		if err != nil {
 			s.Close()
@@ -118,10 +125,10 @@ func listen(want Listener, portable bool) (*listener, error) {
 	switch want.Proto {
 	case UDP:
 		err = l.bindUDP(ctx, portable)
-	case TCP:
+	case TCP, TLS:
 		err = l.bindTCP(ctx)
 	default:
-		err = errors.New("this transport is not supported: use udp or tcp")
+		err = errors.New("this transport is not supported: use udp, tcp or tls")
 	}
 	if err != nil {
 		l.close()
@@ -133,10 +140,14 @@ func listen(want Listener, portable bool) (*listener, error) {
 // network returns "udp4", "tcp6", ...: with the family named, an IPv6 socket is V6ONLY, and IPv4 peers never appear as
 // ::ffff:a.b.c.d.
 func (l *listener) network() string {
-	if l.is4() {
-		return l.Proto.Param() + "4"
+	name := "tcp"
+	if l.Proto == UDP {
+		name = "udp"
 	}
-	return l.Proto.Param() + "6"
+	if l.is4() {
+		return name + "4"
+	}
+	return name + "6"
 }
 
 func (l *listener) bindTCP(ctx context.Context) error {

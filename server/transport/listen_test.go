@@ -22,7 +22,7 @@ func TestListenErrors(t *testing.T) {
 		{"tcp port taken", taken[1:], syscall.EADDRINUSE, "stop it, or listen on another port"},
 		{"not our address", listeners("udp:192.0.2.77:0"), syscall.EADDRNOTAVAIL, "no interface has this address"},
 		{"the same twice", append(listeners("udp:127.0.0.1:0"), taken[0], taken[0]), syscall.EADDRINUSE, taken[0].String()},
-		{"not built", listeners("wss:127.0.0.1:0"), nil, "use udp or tcp"},
+		{"not built", listeners("wss:127.0.0.1:0"), nil, "use udp, tcp or tls"},
 		{"too many", make([]Listener, maxListeners+1), nil, "at most 64"},
 	}
 	for _, tt := range tests {

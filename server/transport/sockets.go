@@ -15,6 +15,7 @@ type Sockets struct {
 	log       *slog.Logger
 	limits    limits
 	listeners []*listener // fixed after Listen
+	tls       *TLSConfigs // nil: no TLS
 
 	table  table
 	own    atomic.Pointer[ownAddrs]
@@ -29,6 +30,7 @@ type Sockets struct {
 	dropped  atomic.Uint64
 	refused  throttle
 	readErrs throttle
+	shakes   throttle
 }
 
 var _ Network = (*Sockets)(nil)

@@ -10,6 +10,7 @@ type table struct {
 	maxConns  int
 	maxSource int
 	dials     chan struct{} // a place for each connect under way
+	shakes    chan struct{} // a place for each TLS handshake under way
 
 	mu       sync.RWMutex
 	state    tableState
@@ -30,12 +31,18 @@ const (
 
 type remoteKey struct {
 	proto  Proto
+	domain Domain
 	remote netip.AddrPort
 }
+
+// key is what a flow's connection is found by. A connection to a server whose certificate speaks for one domain is not used
+// for another.
+func (f *Flow) key() remoteKey { return remoteKey{f.Proto, f.Domain, f.Remote} }
 
 func (t *table) init(maxConns, maxSource int) {
 	t.maxConns, t.maxSource = maxConns, maxSource
 	t.dials = make(chan struct{}, maxDials)
+	t.shakes = make(chan struct{}, maxHandshakes)
 	t.byID = make(map[ConnID]*conn)
 	t.byRemote = make(map[remoteKey]*conn)
 	t.bySource = make(map[netip.Addr]int)
@@ -93,7 +100,7 @@ func (t *table) find(to *Flow) *conn {
 			return c
 		}
 	}
-	return t.byRemote[remoteKey{to.Proto, to.Remote}]
+	return t.byRemote[to.key()]
 }
 
 // accepted adds a connection that a peer opened; run starts its goroutine.
@@ -118,7 +125,7 @@ func (t *table) accepted(c *conn, run func()) error {
 func (t *table) dial(c *conn, run func()) (*conn, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if other := t.byRemote[remoteKey{c.flow.Proto, c.flow.Remote}]; other != nil {
+	if other := t.byRemote[c.flow.key()]; other != nil {
 		return other, nil
 	}
 	switch {
@@ -139,7 +146,7 @@ func (t *table) add(c *conn) {
 	t.last++
 	c.flow.Conn = t.last
 	t.byID[t.last] = c
-	t.byRemote[remoteKey{c.flow.Proto, c.flow.Remote}] = c
+	t.byRemote[c.flow.key()] = c
 }
 
 // dialled ends c's time among those being opened.
@@ -164,7 +171,7 @@ func (t *table) remove(c *conn) {
 		return
 	}
 	delete(t.byID, c.flow.Conn)
-	if key := (remoteKey{c.flow.Proto, c.flow.Remote}); t.byRemote[key] == c {
+	if key := c.flow.key(); t.byRemote[key] == c {
 		delete(t.byRemote, key)
 	}
 	t.dialledLocked(c)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -32,7 +33,7 @@ func (s *Sockets) sendStream(p *Packet) error {
 		return ErrNoListener
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	c := &conn{s: s, flow: Flow{Proto: to.Proto, Remote: to.Remote}, cancel: cancel, writing: true}
+	c := &conn{s: s, flow: Flow{Proto: to.Proto, Domain: to.Domain, Remote: to.Remote}, cancel: cancel, writing: true}
 	if err := c.push(p.Data, p.Ref); err != nil { // Before it dials: who dials reports why it failed.
 		cancel()
 		return err
@@ -149,7 +150,18 @@ func (s *Sockets) serveConn(c *conn, nc *net.TCPConn, accepted bool) error {
 	c.flow.Local = addrPort(nc.LocalAddr())
 	rc, err := nc.SyscallConn()
 	if err == nil {
-		err = c.opened(nc, rc)
+		err = c.connected(nc, rc)
+	}
+	var tls *tlsConn
+	if err == nil && c.flow.Proto == TLS {
+		if tls, err = s.handshake(c, nc, rc, accepted); err != nil {
+			if more, ok := s.shakes.allow(time.Now()); ok {
+				s.log.Info("TLS refused", "peer", c.flow.Remote, "err", err, "suppressed", more)
+			}
+		}
+	}
+	if err == nil {
+		err = c.opened(tls)
 	}
 	if err != nil {
 		nc.Close()
@@ -163,7 +175,10 @@ func (s *Sockets) serveConn(c *conn, nc *net.TCPConn, accepted bool) error {
 // readConn reads messages from nc until it ends. partial is true while a message must arrive in time: one that has begun,
 // or the first of a connection that a peer opened.
 func (s *Sockets) readConn(c *conn, nc *net.TCPConn, rc syscall.RawConn, partial bool) error {
-	var r waitReader
+	var in io.Reader = &waitReader{nc: nc, rc: rc}
+	if c.tls != nil {
+		in = c
+	}
 	st := stream{s: s, c: c, buf: make([]byte, minReadBuffer)}
 	wait := s.limits.idle
 	if partial {
@@ -173,7 +188,7 @@ func (s *Sockets) readConn(c *conn, nc *net.TCPConn, rc syscall.RawConn, partial
 		return err
 	}
 	for {
-		n, err := r.read(nc, rc, st.buf[st.used:])
+		n, err := in.Read(st.buf[st.used:])
 		if n > 0 {
 			c.touch()
 			st.used += n

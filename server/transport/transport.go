@@ -9,7 +9,7 @@ import (
 // Proto is a transport protocol.
 type Proto uint8
 
-// The transports. TLS, WS and WSS are names only until they are built.
+// The transports. WS and WSS are names only until they are built.
 const (
 	UDP Proto = iota
 	TCP
@@ -70,9 +70,13 @@ func equalLower(b []byte, lower string) bool {
 // ConnID names a stream connection for the life of the process; 0 is none.
 type ConnID uint64
 
+// Domain stands for the name of a domain; 0 is none. Domains gives it.
+type Domain uint32
+
 // Flow is a way to a peer: where a message came from, and where an answer or a request goes.
 type Flow struct {
 	Proto  Proto
+	Domain Domain         // TLS to another server: whom its certificate must speak for (RFC 5922 7.3); 0: nobody is asked for
 	Conn   ConnID         // the stream connection; 0 when none is meant: one to Remote is reused or opened
 	Local  netip.AddrPort // the own address and port it came to; zero: the transport chooses
 	Remote netip.AddrPort

@@ -3,7 +3,7 @@
 package transport
 
 import (
-	"io"
+	"net"
 	"syscall"
 )
 
@@ -13,6 +13,10 @@ type tryWriter struct{}
 func (*tryWriter) write(syscall.RawConn, []byte) (int, error) { return 0, nil }
 
 // waitReader reads as package net does.
-type waitReader struct{}
+type waitReader struct {
+	nc net.Conn
+	rc syscall.RawConn
+}
 
-func (*waitReader) read(r io.Reader, _ syscall.RawConn, buf []byte) (int, error) { return r.Read(buf) }
+// Read is as io.Reader has it.
+func (r *waitReader) Read(buf []byte) (int, error) { return r.nc.Read(buf) }

@@ -4,6 +4,7 @@ package transport
 
 import (
 	"io"
+	"net"
 	"syscall"
 )
 
@@ -46,18 +47,21 @@ func (w *tryWriter) try(fd uintptr) {
 
 // waitReader reads from a socket, and parks the goroutine until there is something to read. It is used by one goroutine.
 type waitReader struct {
+	nc   net.Conn
+	rc   syscall.RawConn
 	buf  []byte
 	n    int
 	err  error
 	call func(fd uintptr) bool // made once
 }
 
-func (r *waitReader) read(_ io.Reader, rc syscall.RawConn, buf []byte) (n int, err error) {
+// Read is as io.Reader has it.
+func (r *waitReader) Read(buf []byte) (n int, err error) {
 	if r.call == nil {
 		r.call = r.try
 	}
 	r.buf, r.n, r.err = buf, 0, nil
-	err = rc.Read(r.call)
+	err = r.rc.Read(r.call)
 	r.buf = nil
 	if err == nil {
 		err = r.err

@@ -1,0 +1,219 @@
+package certs
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"log/slog"
+	"math/big"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// issue makes a certificate, of parent when there is one.
+func issue(t *testing.T, c x509.Certificate, parent *x509.Certificate, parentKey *ecdsa.PrivateKey) (*x509.Certificate, *ecdsa.PrivateKey) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.SerialNumber, err = rand.Int(rand.Reader, big.NewInt(1<<62)); err != nil {
+		t.Fatal(err)
+	}
+	if c.NotAfter.IsZero() {
+		c.NotAfter = time.Now().Add(90 * 24 * time.Hour)
+	}
+	if c.NotBefore.IsZero() {
+		c.NotBefore = time.Now().Add(-time.Hour)
+	}
+	if parent == nil {
+		parent, parentKey = &c, key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, &c, parent, &key.PublicKey, parentKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return leaf, key
+}
+
+func uris(texts ...string) (list []*url.URL) {
+	for _, s := range texts {
+		u, err := url.Parse(s)
+		if err != nil {
+			panic(err)
+		}
+		list = append(list, u)
+	}
+	return list
+}
+
+// TestIdentities is RFC 5922 7.1 and 7.2.
+func TestIdentities(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		cert x509.Certificate
+		want []string
+		yes  string
+		no   []string
+	}{
+		{"DNS names", x509.Certificate{DNSNames: []string{"Example.COM", "sip.example.com"}}, []string{"example.com", "sip.example.com"}, "EXAMPLE.com.", []string{"foo.example.com", "com"}},
+		{"sip URI before DNS", x509.Certificate{URIs: uris("SIP:example.org"), DNSNames: []string{"example.com"}}, []string{"example.org"}, "example.org", []string{"example.com"}},
+		{"a URI of a user is none", x509.Certificate{URIs: uris("sip:alice@example.org"), DNSNames: []string{"example.com"}}, []string{"example.com"}, "example.com", []string{"example.org"}},
+		{"other schemes", x509.Certificate{URIs: uris("https://example.org", "sips:example.org", "urn:x:example.org")}, nil, "", []string{"example.org", ""}},
+		{"URI with port and parameters", x509.Certificate{URIs: uris("sip:example.org:5061;transport=tls")}, []string{"example.org"}, "example.org", nil},
+		{"a wildcard means itself", x509.Certificate{DNSNames: []string{"*.example.com"}}, []string{"*.example.com"}, "*.example.com", []string{"foo.example.com", "example.com"}},
+		{"common name alone", x509.Certificate{Subject: pkix.Name{CommonName: "Old.example"}}, []string{"old.example"}, "old.example", nil},
+		{"common name beside a subjectAltName", x509.Certificate{Subject: pkix.Name{CommonName: "old.example"}, IPAddresses: []net.IP{net.IPv4(192, 0, 2, 1)}}, nil, "192.0.2.1", []string{"old.example"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			leaf, _ := issue(t, c.cert, nil, nil)
+			if got := Identities(leaf); !slices.Equal(got, c.want) {
+				t.Errorf("got %v, want %v", got, c.want)
+			}
+			if c.yes != "" && !SpeaksFor(leaf, c.yes) {
+				t.Errorf("got no, want it to speak for %s", c.yes)
+			}
+			for _, name := range c.no {
+				if SpeaksFor(leaf, name) {
+					t.Errorf("got yes, want it not to speak for %s", name)
+				}
+			}
+		})
+	}
+}
+
+func TestVerify(t *testing.T) {
+	ca, caKey := issue(t, x509.Certificate{Subject: pkix.Name{CommonName: "CA"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}, nil, nil)
+	roots := x509.NewCertPool()
+	roots.AddCert(ca)
+	of := func(c x509.Certificate) []*x509.Certificate {
+		leaf, _ := issue(t, c, ca, caKey)
+		return []*x509.Certificate{leaf, ca}
+	}
+	self, _ := issue(t, x509.Certificate{DNSNames: []string{"b.example"}}, nil, nil)
+	for _, c := range []struct {
+		name  string
+		chain []*x509.Certificate
+		want  string
+	}{
+		{"good", of(x509.Certificate{DNSNames: []string{"b.example"}}), ""},
+		{"nothing shown", nil, ErrNoCertificate.Error()},
+		{"of somebody else", of(x509.Certificate{DNSNames: []string{"c.example"}}), "certs: the certificate is of somebody else: it speaks for c.example, not for b.example"},
+		{"over", of(x509.Certificate{DNSNames: []string{"b.example"}, NotAfter: time.Now().Add(-time.Minute)}), "expired"},
+		{"made by nobody we know", []*x509.Certificate{self}, "unknown authority"},
+		{"for clients only", of(x509.Certificate{DNSNames: []string{"b.example"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}), "incompatible key usage"},
+	} {
+		err := Verify(c.chain, roots, "b.example", time.Now())
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: got %v, want %q", c.name, err, c.want)
+		}
+	}
+}
+
+// write writes a pair into a folder. Its stamp differs from any before.
+func write(t *testing.T, dir string, leaf *x509.Certificate, key *ecdsa.PrivateKey) (certFile, keyFile string) {
+	t.Helper()
+	der, err := x509.MarshalECPrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	put := func(name, kind string, der []byte) {
+		if err := os.WriteFile(name, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(certFile, "CERTIFICATE", leaf.Raw)
+	put(keyFile, "EC PRIVATE KEY", der)
+	return certFile, keyFile
+}
+
+// TestReload: a good pair takes the place of the old one, a bad one does not, and says so.
+func TestReload(t *testing.T) {
+	var text bytes.Buffer
+	log := slog.New(slog.NewTextHandler(&text, nil))
+	dir := t.TempDir()
+	first, key := issue(t, x509.Certificate{DNSNames: []string{"a.example"}}, nil, nil)
+	certFile, keyFile := write(t, dir, first, key)
+	p, err := Load(certFile, keyFile, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inForce := func(step string, want *x509.Certificate) {
+		t.Helper()
+		if got := p.Certificate().Leaf; !got.Equal(want) {
+			t.Errorf("%s: got serial %v in force, want %v", step, got.SerialNumber, want.SerialNumber)
+		}
+	}
+	if !p.unchanged() {
+		t.Error("got a change where there is none")
+	}
+	second, key2 := issue(t, x509.Certificate{DNSNames: []string{"a.example"}, NotAfter: time.Now().Add(13*24*time.Hour + time.Hour)}, nil, nil)
+	write(t, dir, second, key) // the key of the first
+	if p.unchanged() {
+		t.Error("got no change, want the new file noticed")
+	}
+	if err := p.Reload(time.Now()); err == nil || !strings.Contains(err.Error(), "does not match") {
+		t.Errorf("key of another: got %v", err)
+	}
+	inForce("key of another", first)
+	if st := p.Status(time.Now()); st.Err == nil || st.Since.IsZero() {
+		t.Errorf("got %+v, want the error", st)
+	}
+	over, key3 := issue(t, x509.Certificate{NotAfter: time.Now().Add(-time.Hour)}, nil, nil)
+	write(t, dir, over, key3)
+	if err := p.Reload(time.Now()); err == nil || !strings.Contains(err.Error(), "was valid until") {
+		t.Errorf("a certificate that is over: got %v", err)
+	}
+	inForce("over", first)
+	if err := os.Remove(certFile); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Reload(time.Now()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no file: got %v", err)
+	}
+	inForce("no file", first)
+	write(t, dir, second, key2)
+	if p.unchanged() {
+		t.Error("got no change, want the files that are back noticed")
+	}
+	if err := p.Reload(time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	inForce("renewed", second)
+	if st := p.Status(time.Now()); st.Err != nil || int(st.DaysLeft) != 13 || !slices.Equal(st.Names, []string{"a.example"}) {
+		t.Errorf("got %+v, want 13 days and no error", st)
+	}
+	p.warn(time.Now())
+	p.warn(time.Now())
+	if got := strings.Count(text.String(), "ends soon"); got != 1 {
+		t.Errorf("got %d warnings, want 1:\n%s", got, &text)
+	}
+}
+
+func TestPool(t *testing.T) {
+	dir := t.TempDir()
+	ca, key := issue(t, x509.Certificate{IsCA: true, BasicConstraintsValid: true}, nil, nil)
+	certFile, keyFile := write(t, dir, ca, key)
+	if _, err := Pool(certFile); err != nil {
+		t.Error(err)
+	}
+	if _, err := Pool(keyFile); err == nil || !strings.Contains(err.Error(), "has no certificate") {
+		t.Errorf("a key: got %v", err)
+	}
+}

@@ -1,0 +1,186 @@
+package certs
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// lookEvery is how often the files are looked at: whoever renews a certificate waits no longer.
+	lookEvery = 10 * time.Second
+	// warnBefore is how long before its end a certificate is warned of, warnEvery how often.
+	warnBefore = 14 * 24 * time.Hour
+	warnEvery  = 24 * time.Hour
+	// maxFile bounds what is read: a chain is some kilobytes.
+	maxFile = 1 << 20
+)
+
+// Pair is the server's certificate with its key, kept current.
+type Pair struct {
+	certFile, keyFile string
+	log               *slog.Logger
+	current           atomic.Pointer[tls.Certificate]
+
+	mu     sync.Mutex
+	seen   stamps // of the files as last read
+	err    error  // why the files there now are not in force
+	since  time.Time
+	warned time.Time
+}
+
+// stamps tell whether files have changed. Links are followed: certbot renews by moving a link.
+type stamps [2]struct {
+	time time.Time
+	size int64
+}
+
+// Load reads a certificate (with its chain behind it) and its key, both PEM.
+func Load(certFile, keyFile string, log *slog.Logger) (*Pair, error) {
+	p := &Pair{certFile: certFile, keyFile: keyFile, log: log}
+	var err error
+	if p.seen, err = p.stamp(); err != nil {
+		return nil, fmt.Errorf("certs: %w", err)
+	}
+	c, err := p.read(time.Now())
+	if err != nil {
+		return nil, err
+	}
+	p.current.Store(c)
+	return p, nil
+}
+
+func (p *Pair) stamp() (s stamps, err error) {
+	for i, name := range []string{p.certFile, p.keyFile} {
+		info, err := os.Stat(name)
+		if err != nil {
+			return s, err
+		}
+		s[i].time, s[i].size = info.ModTime(), info.Size()
+	}
+	return s, nil
+}
+
+// read reads the files. A certificate that is over, or not of the key, is refused.
+func (p *Pair) read(now time.Time) (*tls.Certificate, error) {
+	for _, name := range []string{p.certFile, p.keyFile} {
+		if info, err := os.Stat(name); err != nil {
+			return nil, fmt.Errorf("certs: %w", err)
+		} else if info.Size() > maxFile {
+			return nil, fmt.Errorf("certs: %s has %d bytes, at most %d are read: is it a certificate or key?", name, info.Size(), maxFile)
+		}
+	}
+	c, err := tls.LoadX509KeyPair(p.certFile, p.keyFile)
+	if err != nil {
+		return nil, fmt.Errorf("certs: %s and %s: %w", p.certFile, p.keyFile, err)
+	}
+	if now.After(c.Leaf.NotAfter) {
+		return nil, fmt.Errorf("certs: %s was valid until %s; renew it", p.certFile, c.Leaf.NotAfter.UTC().Format(time.DateTime))
+	}
+	return &c, nil
+}
+
+// Certificate returns the one in force. It is what tls.Config.GetCertificate and GetClientCertificate return.
+func (p *Pair) Certificate() *tls.Certificate { return p.current.Load() }
+
+// Watch reads the files again when they have changed, until ctx ends. A pair that cannot be used is reported once, and the one in force
+// stays. Open connections keep what they have; new ones get the new one.
+func (p *Pair) Watch(ctx context.Context) error {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	p.warn(time.Now())
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			if now := time.Now(); !p.unchanged() {
+				if err := p.Reload(now); err != nil {
+					p.log.Error("the certificate is not renewed, the old one stays", "err", err)
+				}
+			}
+			p.warn(time.Now())
+		}
+	}
+}
+
+func (p *Pair) unchanged() bool {
+	s, err := p.stamp()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return err == nil && s == p.seen || err != nil && p.err != nil
+}
+
+// Reload reads the files. On an error the certificate in force stays.
+func (p *Pair) Reload(now time.Time) error {
+	s, err := p.stamp() // before the files: what changes meanwhile is seen at the next look
+	var c *tls.Certificate
+	if err == nil {
+		c, err = p.read(now)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.seen = s
+	if err != nil {
+		if p.err == nil {
+			p.since = now
+		}
+		p.err = err
+		return err
+	}
+	p.err, p.since, p.warned = nil, time.Time{}, time.Time{}
+	old := p.current.Swap(c)
+	if old == nil || !c.Leaf.Equal(old.Leaf) {
+		p.log.Info("certificate renewed", "file", p.certFile, "names", list(Identities(c.Leaf)), "until", c.Leaf.NotAfter.UTC())
+	}
+	return nil
+}
+
+// warn says when the certificate is about to end.
+func (p *Pair) warn(now time.Time) {
+	left := p.current.Load().Leaf.NotAfter.Sub(now)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if left > warnBefore || now.Sub(p.warned) < warnEvery {
+		return
+	}
+	p.warned = now
+	p.log.Warn("the certificate ends soon; renew it", "file", p.certFile, "days_left", int(left/(24*time.Hour)))
+}
+
+// Status is what the health page says of the certificate.
+type Status struct {
+	Names    []string
+	NotAfter time.Time
+	DaysLeft float64
+	Err      error     // why newer files are not in force; nil when these are the newest
+	Since    time.Time // of Err
+}
+
+// Status returns the state of the certificate.
+func (p *Pair) Status(now time.Time) Status {
+	leaf := p.current.Load().Leaf
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return Status{Names: Identities(leaf), NotAfter: leaf.NotAfter, DaysLeft: leaf.NotAfter.Sub(now).Hours() / 24, Err: p.err, Since: p.since}
+}
+
+// Pool reads certificates of authorities.
+func Pool(file string) (*x509.CertPool, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("certs: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, errors.New("certs: " + file + " has no certificate; write PEM blocks that begin with -----BEGIN CERTIFICATE-----")
+	}
+	return pool, nil
+}

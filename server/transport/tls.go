@@ -1,0 +1,181 @@
+package transport
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// TLSConfigs is how TLS connections are made (RFC 3261 26.2, RFC 5922).
+type TLSConfigs struct {
+	// Server is the configuration of accepted connections. Its GetCertificate decides whom new ones see.
+	Server *tls.Config
+	// Client returns the configuration of a connection to a server of domain, which verifies that the certificate speaks for
+	// it; "" when nobody in particular is asked for.
+	Client func(domain string) *tls.Config
+	// Domains are the names behind Flow.Domain.
+	Domains *Domains
+}
+
+// Domains numbers the names of domains, so that a Flow stays small. Its zero value is ready; it may be used by several goroutines.
+type Domains struct {
+	mu     sync.RWMutex
+	byName map[string]Domain
+	names  []string // of 1, 2, ...
+}
+
+// Number returns the number of a name (any case, a dot at the end ignored). ok is false when there are too many.
+func (d *Domains) Number(name string) (n Domain, ok bool) {
+	name = strings.ToLower(strings.TrimSuffix(name, "."))
+	d.mu.RLock()
+	n = d.byName[name]
+	d.mu.RUnlock()
+	if n != 0 {
+		return n, true
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if n := d.byName[name]; n != 0 {
+		return n, true
+	}
+	if len(d.names) >= maxDomains {
+		return 0, false
+	}
+	if d.byName == nil {
+		d.byName = make(map[string]Domain)
+	}
+	d.names = append(d.names, strings.Clone(name))
+	n = Domain(len(d.names))
+	d.byName[d.names[n-1]] = n
+	return n, true
+}
+
+// name returns the name of a number, "" for 0.
+func (d *Domains) name(n Domain) string {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if n == 0 || int(n) > len(d.names) {
+		return ""
+	}
+	return d.names[n-1]
+}
+
+// handshake makes nc a TLS connection. It waits for its turn; both together have the handshake limit.
+func (s *Sockets) handshake(c *conn, nc *net.TCPConn, rc syscall.RawConn, accepted bool) (*tlsConn, error) {
+	if s.tls == nil {
+		return nil, ErrNoListener
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), s.limits.handshake)
+	defer cancel()
+	select {
+	case s.table.shakes <- struct{}{}:
+		defer func() { <-s.table.shakes }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("TLS with %s: %w", c.flow.Remote, ErrTooMany)
+	}
+	if err := nc.SetDeadline(time.Now().Add(s.limits.handshake)); err != nil {
+		return nil, err
+	}
+	t := &tlsConn{below: cipher{Conn: nc, in: waitReader{nc: nc, rc: rc}}}
+	if accepted {
+		t.Conn = tls.Server(&t.below, s.tls.Server)
+	} else {
+		t.Conn = tls.Client(&t.below, s.tls.Client(s.tls.Domains.name(c.flow.Domain)))
+	}
+	if err := t.HandshakeContext(ctx); err != nil {
+		return nil, fmt.Errorf("TLS with %s: %w", c.flow.Remote, err)
+	}
+	t.below.keep()
+	return t, nc.SetDeadline(time.Time{})
+}
+
+// tlsConn is TLS over a connection whose writes do not wait: what crypto/tls writes is kept until the connection's own writer
+// sends it.
+type tlsConn struct {
+	*tls.Conn
+	below cipher
+}
+
+// cipher is the connection below crypto/tls.
+type cipher struct {
+	net.Conn // deadlines and addresses
+	in       waitReader
+
+	mu    sync.Mutex
+	open  bool   // the handshake is over: out takes what is written
+	out   []byte // to be sent
+	spare []byte // used again
+}
+
+func (c *cipher) Read(b []byte) (int, error) { return c.in.Read(b) }
+
+func (c *cipher) Write(b []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.open {
+		return c.Conn.Write(b)
+	}
+	c.out = append(c.out, b...)
+	return len(b), nil
+}
+
+// keep ends the time in which writes go to the peer at once.
+func (c *cipher) keep() {
+	c.mu.Lock()
+	c.open = true
+	c.mu.Unlock()
+}
+
+// seal encrypts data and returns all that is to be sent. Calls must be in the order of sending.
+func (t *tlsConn) seal(data []byte) ([]byte, error) {
+	if len(data) > 0 {
+		if _, err := t.Conn.Write(data); err != nil {
+			return nil, err
+		}
+	}
+	c := &t.below
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := c.out
+	c.out, c.spare = c.spare[:0], nil
+	return out, nil
+}
+
+// reuse takes back what seal returned, once it is sent.
+func (t *tlsConn) reuse(sealed []byte) {
+	const most = 64 << 10 // what a burst took is given back
+	t.below.mu.Lock()
+	defer t.below.mu.Unlock()
+	if cap(sealed) <= most {
+		t.below.spare = sealed[:0]
+	}
+}
+
+// waiting tells whether TLS has something to send of its own accord.
+func (t *tlsConn) waiting() bool {
+	t.below.mu.Lock()
+	defer t.below.mu.Unlock()
+	return len(t.below.out) > 0
+}
+
+// goodbye tells the peer that nothing more comes (close_notify), if the socket takes it at once. c's lock is held.
+func (t *tlsConn) goodbye(c *conn) {
+	if c.writing || t.CloseWrite() != nil {
+		return
+	}
+	if sealed, err := t.seal(nil); err == nil {
+		_, _ = c.try.write(c.rc, sealed)
+	}
+}
+
+// Read reads what the peer has sent, decrypted.
+func (c *conn) Read(b []byte) (int, error) {
+	n, err := c.tls.Conn.Read(b)
+	c.flush()
+	return n, err
+}
