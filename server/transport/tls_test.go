@@ -114,7 +114,6 @@ func TestTLS(t *testing.T) {
 // TestTLSManySenders: what many goroutines send arrives whole and in the order of each.
 func TestTLSManySenders(t *testing.T) {
 	a, b, _, atB := pair(t, limits{})
-	atB.handle = nil
 	flow := to(t, a, b, "b.example")
 	const senders, each = 8, 200
 	var all sync.WaitGroup
@@ -122,7 +121,7 @@ func TestTLSManySenders(t *testing.T) {
 		all.Go(func() {
 			out := a.NewOut()
 			for j := range each {
-				out.Send(flow, []byte(request(fmt.Sprintf("%d.%d", i, j), 100*j)), 0)
+				out.Send(flow, []byte(request(fmt.Sprintf("%d.%d", i, j), 10*j)), 0)
 				out.Flush()
 				time.Sleep(100 * time.Microsecond) // The queue of a connection is bounded.
 			}
