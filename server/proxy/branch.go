@@ -20,18 +20,25 @@ type branch struct {
 
 	succeeded bool // with a 2xx
 	overTCP   bool // TCP was taken for its size (18.1.1); UDP is what remains
+
+	hops     []transport.Flow // next hops that were looked up and not tried yet (RFC 3263)
+	last     transport.Flow   // where it was sent last
+	silence  transaction.Timer
+	waiting  bool // for the answer of a look-up
+	lookedUp bool
 }
 
 func (b *branch) reset() {
 	b.client, b.target, b.alt = nil, target.Target{}, transport.Flow{}
 	b.overTCP, b.final, b.late, b.succeeded = false, false, false, false
+	b.hops, b.last, b.waiting, b.lookedUp = b.hops[:0], transport.Flow{}, false, false
 }
 
 // newBranch returns the next branch of the context.
 func (c *Context) newBranch() *branch {
 	if c.n == len(c.branches) {
 		b := &branch{c: c}
-		b.timerC.Fire = b.timerCFired
+		b.timerC.Fire, b.silence.Fire = b.timerCFired, b.silent
 		c.branches = append(c.branches, b)
 	}
 	b := c.branches[c.n]
@@ -58,9 +65,16 @@ func (b *branch) Failed(s *transaction.Shard, _ *transaction.Client, why transac
 			b.retry(s, alt)
 			return
 		}
+		if b.another(s, "cannot be reached", downTime) {
+			return
+		}
 		status = 503
 	case transaction.CancelTimeout:
 		status = 487 // 9.1: the transaction counts as cancelled.
+	default:
+		if b.another(s, "no answer", downTime) {
+			return
+		}
 	}
 	b.ended(s, status, nil)
 }
@@ -70,6 +84,7 @@ func (b *branch) Ended(s *transaction.Shard, client *transaction.Client) {
 	if b.client == client { // Else another way is being tried already.
 		b.client = nil
 		s.Disarm(&b.timerC)
+		s.Disarm(&b.silence)
 	}
 	c := b.c
 	if c.live--; c.live == 0 {
@@ -91,6 +106,7 @@ func (b *branch) ended(s *transaction.Shard, status int, m *message.Message) {
 	c.trying--
 	c.breadth += b.share
 	s.Disarm(&b.timerC)
+	s.Disarm(&b.silence)
 	if !c.answered {
 		c.best.add(c.p, status, m, b)
 	}

@@ -24,6 +24,12 @@ type Config struct {
 	Finished func(s *transaction.Shard, f Finished)
 	// MaxOpen bounds the requests without a final response; 0 takes 65,536. A call that rings weighs some 10 KB.
 	MaxOpen int
+	// Resolver looks up next hops that are names; nil: there are none.
+	Resolver Resolver
+	// InShard runs f in the shard of a Call-ID and sends what f queued. It is called outside of any shard. Needed with Resolver.
+	InShard func(callID []byte, f func(s *transaction.Shard))
+	// Domains are the names behind transport.Flow.Domain. Needed with Resolver.
+	Domains *transport.Domains
 	Log     *slog.Logger
 }
 
@@ -52,6 +58,10 @@ type Proxy struct {
 	scratch    sync.Pool // *scratch
 	open       atomic.Int64
 	maxOpen    int64
+	resolver   Resolver
+	inShard    func(callID []byte, f func(s *transaction.Shard))
+	domains    *transport.Domains
+	health     health
 
 	contextsHeld, afterlivesHeld atomic.Int64 // taken from their pools and not given back
 }
@@ -62,8 +72,9 @@ func New(cfg Config) *Proxy {
 		cfg.MaxOpen = defaultMaxOpen
 	}
 	return &Proxy{
-		maxOpen: int64(cfg.MaxOpen),
-		net:     cfg.Net, name: []byte(cfg.Name), seed: maphash.MakeSeed(), finished: cfg.Finished, log: cfg.Log,
+		maxOpen:  int64(cfg.MaxOpen),
+		resolver: cfg.Resolver, inShard: cfg.InShard, domains: cfg.Domains,
+		net: cfg.Net, name: []byte(cfg.Name), seed: maphash.MakeSeed(), finished: cfg.Finished, log: cfg.Log,
 		contexts:   sync.Pool{New: func() any { return &Context{} }},
 		afterlives: sync.Pool{New: func() any { return &afterlife{} }},
 		scratch:    sync.Pool{New: func() any { return &scratch{} }},
@@ -78,6 +89,9 @@ func (p *Proxy) Open() int { return int(p.open.Load()) }
 func (p *Proxy) Held() (contexts, afterlives int) {
 	return int(p.contextsHeld.Load()), int(p.afterlivesHeld.Load())
 }
+
+// Down returns the next hops that have failed lately and are passed over.
+func (p *Proxy) Down(now time.Time) []Down { return p.health.list(now) }
 
 // scratch is what writing one message needs.
 type scratch struct {
@@ -231,6 +245,7 @@ func (c *Context) recycle(s *transaction.Shard) {
 	c.user, c.route = nil, Route{}
 	for _, b := range c.branches[:c.n] {
 		s.Disarm(&b.timerC)
+		s.Disarm(&b.silence)
 		b.reset()
 	}
 	p := c.p
@@ -261,7 +276,7 @@ func (c *Context) retire(s *transaction.Shard) {
 		if b.client == nil {
 			continue
 		}
-		if b.succeeded && after != nil {
+		if (b.succeeded || b.late) && after != nil {
 			b.client.SetUser(lateBranch{after})
 			after.live++
 		} else {

@@ -122,6 +122,13 @@ func (c *Context) stop(s *transaction.Shard, reason []byte) {
 	c.stopped = true
 	s.Disarm(&c.group)
 	for _, b := range c.branches[:c.n] {
+		if b.waiting { // Nothing was sent yet, nothing has to be cancelled.
+			b.waiting, b.final = false, true
+			c.trying--
+			c.breadth += b.share
+			c.best.add(c.p, 487, nil, b)
+			continue
+		}
 		b.cancel(s, reason)
 	}
 }

@@ -18,6 +18,9 @@ const maxUDPRequest = 1300
 func (c *Context) start(s *transaction.Shard, b *branch) bool {
 	flow, alt, ok := c.p.nextHop(&c.route, b.target, c.from.Remote.Addr())
 	if !ok {
+		if q, named := c.p.nameOf(&c.route, b.target); named {
+			return c.lookUp(s, b, q)
+		}
 		c.trying++
 		b.ended(s, 503, nil)
 		return false
@@ -61,7 +64,7 @@ func (b *branch) send(s *transaction.Shard, flow transport.Flow) bool {
 		b.ended(s, 513, nil) // 21.5.7
 		return false
 	}
-	b.client = client
+	b.client, b.last = client, flow
 	c.live++
 	s.Start(client, flow, x.buf)
 	if c.invite() {

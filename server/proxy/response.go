@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"time"
+
 	"sipd/server/message"
 	"sipd/server/transaction"
 	"sipd/server/transport"
@@ -14,6 +16,7 @@ func (c *Context) response(s *transaction.Shard, b *branch, m *message.Message) 
 	if status > 100 && status < 200 && c.invite() && !b.final {
 		b.resetTimerC(s)
 	}
+	b.alive(s, m)
 	switch {
 	case vias(m) < 2:
 		// Step 3: without our Via nothing remains that leads upstream. The phone has lost the caller's, and will say no more.
@@ -27,9 +30,18 @@ func (c *Context) response(s *transaction.Shard, b *branch, m *message.Message) 
 		}
 	case status < 300:
 		c.success(s, b, m)
+	case status == 503 && b.another(s, "503", retryAfter(m)): // RFC 3263 4.3
 	default:
 		b.ended(s, status, m) // Step 4: waits in the response context, steps 6 and on in settle.
 	}
+}
+
+// retryAfter is how long a 503 wants to be left alone (21.5.4).
+func retryAfter(m *message.Message) time.Duration {
+	if n, ok := m.Seconds(message.RetryAfter); ok {
+		return time.Duration(n) * time.Second
+	}
+	return downTime
 }
 
 // success forwards a 2xx at once, the first and, for INVITE, every further one (step 5), and cancels the rest (step 10).

@@ -1,0 +1,220 @@
+package proxy
+
+import (
+	"bytes"
+	"errors"
+	"net/netip"
+	"time"
+
+	"sipd/resolve"
+	"sipd/server/message"
+	"sipd/server/target"
+	"sipd/server/transaction"
+	"sipd/server/transport"
+	"sipd/sipaddr"
+)
+
+// Resolver finds the next hops of a URI whose host is a name (RFC 3263); *resolve.Resolver is one. It never waits: done is
+// called later, by another goroutine, unless ready.
+type Resolver interface {
+	Hops(q resolve.Query, done func([]resolve.Hop, error)) (hops []resolve.Hop, err error, ready bool)
+}
+
+// hopTimeout is how long a next hop that was looked up may be silent before the next one is tried beside it. RFC 3263 4.3 would
+// wait for Timer B or F, 32 s, which no caller does; after four copies of a request it is not the network that has lost them.
+const hopTimeout = 4 * time.Second
+
+// nameOf returns what must be looked up for a copy whose next hop is a name (16.6 step 7), ok false when it is none.
+func (p *Proxy) nameOf(r *Route, t target.Target) (q resolve.Query, ok bool) {
+	uri := &r.URI
+	var own sipaddr.URI
+	switch b := t.Binding; {
+	case p.resolver == nil:
+		return q, false
+	case b != nil && (!r.More || len(b.Path) > 0):
+		text := b.URI
+		if len(b.Path) > 0 {
+			text = b.Path[0]
+		}
+		var err error
+		if own, err = sipaddr.Parse([]byte(text)); err != nil {
+			return q, false
+		}
+		uri = &own
+	case r.More:
+		uri = &r.next.URI
+	}
+	if q, ok = query(uri); !ok {
+		return q, false
+	}
+	// 16.6 step 7: a sips Request-URI goes by TLS alone, whatever URI leads there.
+	q.Secure = q.Secure || r.URI.Scheme == sipaddr.SIPS || t.Binding != nil && isSIPS(t.Binding.URI)
+	return q, true
+}
+
+// query reads what RFC 3263 4 needs out of a URI; ok is false for one whose host is an address, and for other schemes.
+func query(u *sipaddr.URI) (q resolve.Query, ok bool) {
+	if u.Scheme != sipaddr.SIP && u.Scheme != sipaddr.SIPS {
+		return q, false
+	}
+	host := u.Host
+	if maddr, has := u.Maddr(); has {
+		host = maddr
+	}
+	if _, numeric := sipaddr.ParseIP(host); numeric || len(host) == 0 || host[0] == '[' {
+		return q, false
+	}
+	q = resolve.Query{Host: lowerName(host), Port: u.Port, Secure: u.Scheme == sipaddr.SIPS}
+	if name, has := u.Param("transport"); has {
+		proto, known := transport.ParseProto(name)
+		switch {
+		case known && proto == transport.UDP:
+			q.Transport = resolve.UDP
+		case known && proto == transport.TCP && q.Secure: // sips over TCP is TLS (26.2.2)
+			q.Transport = resolve.TLS
+		case known && proto == transport.TCP:
+			q.Transport = resolve.TCP
+		case known && proto == transport.TLS:
+			q.Transport = resolve.TLS
+		default:
+			return q, false
+		}
+	}
+	return q, true
+}
+
+// lowerName is a host name as it is asked for: lower case, no dot at the end.
+func lowerName(host []byte) string {
+	if host[len(host)-1] == '.' {
+		host = host[:len(host)-1]
+	}
+	name := make([]byte, len(host))
+	for i, c := range host {
+		if 'A' <= c && c <= 'Z' {
+			c |= 0x20
+		}
+		name[i] = c
+	}
+	return string(name)
+}
+
+// lookUp finds the next hops of b, now or later. It reports whether the branch goes on.
+func (c *Context) lookUp(s *transaction.Shard, b *branch, q resolve.Query) bool {
+	b.waiting = true
+	c.trying++
+	p, ref, callID := c.p, c.tx.Ref(), bytes.Clone(c.tx.Request.CallID())
+	hops, err, ready := p.resolver.Hops(q, func(hops []resolve.Hop, err error) {
+		p.inShard(callID, func(s *transaction.Shard) {
+			if tx := s.Server(ref); tx != nil && tx == c.tx { // Else the request has ended meanwhile.
+				c.found(s, b, q, hops, err)
+			}
+		})
+	})
+	if !ready {
+		return true
+	}
+	return c.found(s, b, q, hops, err)
+}
+
+// found goes on with a branch whose next hops are known.
+func (c *Context) found(s *transaction.Shard, b *branch, q resolve.Query, hops []resolve.Hop, err error) bool {
+	if !b.waiting {
+		return false
+	}
+	b.waiting = false
+	b.hops = c.p.flows(b.hops[:0], q, hops, c.from.Remote.Addr())
+	c.p.health.order(b.hops, s.Now())
+	if len(b.hops) == 0 {
+		b.ended(s, lookUpStatus(err), nil)
+		return false
+	}
+	b.lookedUp = true
+	return b.nextOf(s)
+}
+
+// lookUpStatus is what a look-up without hops counts as: the domain does not exist, or nobody can say (RFC 3263 4.3: as 503).
+func lookUpStatus(err error) int {
+	if errors.Is(err, resolve.ErrNotFound) {
+		return 404
+	}
+	return 503
+}
+
+// flows makes ways of hops, without those that nobody may be led to.
+func (p *Proxy) flows(dst []transport.Flow, q resolve.Query, hops []resolve.Hop, src netip.Addr) []transport.Flow {
+	for _, h := range hops {
+		f := transport.Flow{Remote: h.Addr}
+		switch h.Transport {
+		case resolve.TCP:
+			f.Proto = transport.TCP
+		case resolve.TLS:
+			f.Proto = transport.TLS
+			var ok bool
+			if f.Domain, ok = p.domains.Number(q.Host); !ok { // RFC 5922 7.3: the domain that was asked for, not what DNS made of it.
+				continue
+			}
+		}
+		if p.allowed(h.Addr, src) && p.setSource(&f) {
+			dst = append(dst, f)
+		}
+	}
+	return dst
+}
+
+// nextOf sends b to the first of the hops that are left. It counts as trying already.
+func (b *branch) nextOf(s *transaction.Shard) bool {
+	to := b.hops[0]
+	b.hops = append(b.hops[:0], b.hops[1:]...)
+	b.c.trying-- // send counts it again
+	if !b.send(s, to) {
+		return false
+	}
+	if len(b.hops) > 0 {
+		s.Arm(&b.silence, hopTimeout)
+	}
+	return true
+}
+
+// another tries the next hop after one has failed (RFC 3263 4.3): by the transport, by silence or with a 503. Each gets a branch
+// parameter of its own. It reports whether there was one.
+func (b *branch) another(s *transaction.Shard, why string, until time.Duration) bool {
+	if b.lookedUp {
+		b.c.p.health.failed(b.last, why, s.Now(), until)
+	}
+	if len(b.hops) == 0 || b.final || b.c.stopped || b.c.tx == nil {
+		return false
+	}
+	s.Disarm(&b.timerC)
+	s.Disarm(&b.silence)
+	b.nextOf(s)
+	return true
+}
+
+// silent: the hop has said nothing for hopTimeout. The request goes to the next one in a branch of its own; should this one answer
+// after all it is cancelled, and a 2xx of it is forwarded as any.
+func (b *branch) silent(s *transaction.Shard) {
+	c := b.c
+	if b.final || b.client == nil || c.stopped || c.tx == nil || len(b.hops) == 0 {
+		return
+	}
+	next := c.newBranch()
+	next.target, next.share, next.lookedUp = b.target, b.share, true
+	next.hops = append(next.hops[:0], b.hops...)
+	b.hops = b.hops[:0]
+	c.p.health.failed(b.last, "no answer", s.Now(), downTime)
+	b.giveUp(s)
+	b.final, b.share = true, 0 // The share goes with the hops.
+	s.Disarm(&b.timerC)
+	c.best.add(c.p, 408, nil, b)
+	next.nextOf(s) // It counts in the place of b.
+}
+
+// answered notes that a hop lives.
+func (b *branch) alive(s *transaction.Shard, m *message.Message) {
+	if b.lookedUp {
+		s.Disarm(&b.silence)
+		if m.Status() != 503 {
+			b.c.p.health.works(b.last)
+		}
+	}
+}
