@@ -154,6 +154,7 @@ func newBuilder() *builder {
 			RecordRoute:      true,
 			RateLimit:        true,
 			ForkOnTimeout:    "add",
+			ForeignDomain:    "proxy",
 			MaxContacts:      20,
 			Values:           map[string][]string{},
 			Sources:          map[string]string{},
@@ -216,7 +217,29 @@ func (b *builder) finish() error {
 			for _, transport := range []string{"udp", "tcp"} {
 				b.Listen = append(b.Listen, Listen{transport, netip.AddrPortFrom(any, b.port)})
 			}
+			if b.TLSCertificate != "" {
+				b.Listen = append(b.Listen, Listen{"tls", netip.AddrPortFrom(any, tlsPort)})
+			}
 		}
+	}
+	return b.checkTLS()
+}
+
+// tlsPort is the port of sips (RFC 3261 19.1.2).
+const tlsPort = 5061
+
+// checkTLS finds what TLS needs and lacks.
+func (b *builder) checkTLS() error {
+	listens := slices.IndexFunc(b.Listen, func(l Listen) bool { return l.Transport == "tls" })
+	switch {
+	case (b.TLSCertificate == "") != (b.TLSKey == ""):
+		name, other := "TLSCertificate", "TLSKey"
+		if b.TLSKey != "" {
+			name, other = other, name
+		}
+		return &Error{name, b.Sources[name], "is of no use without " + other + "; write both"}
+	case listens >= 0 && b.TLSCertificate == "":
+		return &Error{"Listen", b.Sources["Listen"], b.Listen[listens].String() + " needs a certificate; write TLSCertificate and TLSKey"}
 	}
 	return nil
 }

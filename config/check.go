@@ -15,6 +15,7 @@ import (
 
 // Bounds of what an operator may write. They keep a typing mistake from becoming an allocation.
 const (
+	maxResolvers = 8    // a name that none of them knows is asked of all
 	maxListen    = 64   // sockets: one a transport and address
 	maxLocalNets = 256  // a prefix a campus network
 	maxValue     = 8192 // bytes of one value; certificates are named, not written
@@ -40,7 +41,7 @@ func list(v Value) []string {
 
 // one accepts any text: the part of sipd that acts on it checks the rest.
 func one(_ *builder, v Value) error {
-	if v.Name == "LogFormat" || v.Name == "LogCondition" || v.Name == "AllowedNextHops" || v.Name == "Resolver" {
+	if v.Name == "LogFormat" || v.Name == "LogCondition" || v.Name == "AllowedNextHops" {
 		v.Args = []string{strings.Join(v.Args, " ")} // lists, and formats that people do not quote
 	}
 	_, err := single(v)
@@ -228,6 +229,36 @@ func ambiguousStatus(b *builder, v Value) error {
 	b.AmbiguousStatus = 485
 	if text == "404" {
 		b.AmbiguousStatus = 404
+	}
+	return nil
+}
+
+func foreignDomain(b *builder, v Value) (err error) {
+	b.ForeignDomain, err = oneOf(v, "proxy", "redirect", "reject")
+	return err
+}
+
+// resolver reads name servers: addresses, with a port where it is not 53.
+func resolver(b *builder, v Value) error {
+	for _, item := range list(v) {
+		server, err := netip.ParseAddrPort(item)
+		if err != nil {
+			addr, err := netip.ParseAddr(strings.Trim(item, "[]"))
+			if err != nil {
+				return fmt.Errorf("got %q; write addresses of name servers: 192.0.2.53 or [2001:db8::53]:53", item)
+			}
+			server = netip.AddrPortFrom(addr, 53)
+		}
+		if server.Port() == 0 || server.Addr().IsUnspecified() || server.Addr().IsMulticast() {
+			return fmt.Errorf("got %q, where no name server can be; write an address such as 192.0.2.53", item)
+		}
+		b.Resolver = append(b.Resolver, server)
+	}
+	if len(b.Resolver) == 0 {
+		return errors.New("the value is missing; write addresses of name servers: 192.0.2.53")
+	}
+	if len(b.Resolver) > maxResolvers {
+		return fmt.Errorf("%d name servers; at most %d", len(b.Resolver), maxResolvers)
 	}
 	return nil
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // unbuiltTransports have names, but are not in this version.
-var unbuiltTransports = []string{"tls", "ws", "wss"}
+var unbuiltTransports = []string{"ws", "wss"}
 
 // ParseListen reads a listener: "udp:0.0.0.0:5060", "tcp:[::1]:5060", "udp:192.0.2.1" (port 5060).
 func ParseListen(text string) (Listen, error) {
@@ -17,9 +17,9 @@ func ParseListen(text string) (Listen, error) {
 	transport = strings.ToLower(transport)
 	switch {
 	case slices.Contains(unbuiltTransports, transport):
-		return Listen{}, fmt.Errorf("got %q; this version listens on udp and tcp", text)
-	case !ok || transport != "udp" && transport != "tcp":
-		return Listen{}, fmt.Errorf("got %q; write transport, address and port: udp:0.0.0.0:5060 or tcp:[::]:5060", text)
+		return Listen{}, fmt.Errorf("got %q; this version listens on udp, tcp and tls", text)
+	case !ok || transport != "udp" && transport != "tcp" && transport != "tls":
+		return Listen{}, fmt.Errorf("got %q; write transport, address and port: udp:0.0.0.0:5060, tcp:[::]:5060 or tls:0.0.0.0:5061", text)
 	}
 	ap, err := netip.ParseAddrPort(addr)
 	if err != nil {
@@ -28,6 +28,9 @@ func ParseListen(text string) (Listen, error) {
 			return Listen{}, fmt.Errorf("got %q; write a numeric address, IPv6 in brackets: %s:0.0.0.0:5060", text, transport)
 		}
 		ap = netip.AddrPortFrom(a, 5060)
+		if transport == "tls" {
+			ap = netip.AddrPortFrom(a, tlsPort)
+		}
 	}
 	if ap.Addr().Is4In6() {
 		ap = netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())

@@ -38,7 +38,7 @@ var settings = []setting{
 	{name: "EnumRoot", use: later, check: one},
 	{name: "ErrorLog", use: later, def: "stderr", check: one},
 	{name: "Expires", def: "3600", check: seconds(1, maxExpires, func(b *builder) *duration { return &b.expires })},
-	{name: "ForeignDomain", use: later, def: "reject", check: word("proxy", "redirect", "reject")},
+	{name: "ForeignDomain", def: "proxy", check: foreignDomain},
 	{name: "GatewayMap", use: later, check: one},
 	{name: "Group", use: later, check: one},
 	{name: "HelpResolve", use: later, def: "false", check: checkBool},
@@ -85,12 +85,12 @@ var settings = []setting{
 	{name: "PublicAddress", check: publicAddress},
 	{name: "RateLimit", use: later, def: "on", check: boolean(func(s *Settings) *bool { return &s.RateLimit })},
 	{name: "Refresh", def: "900", check: seconds(1, 86400, func(b *builder) *duration { return &b.refresh })},
-	{name: "Resolver", use: later, check: one},
+	{name: "Resolver", repeat: true, check: resolver},
 	{name: "RTPPorts", use: later, def: "20000-29999", check: portRange},
 	{name: "StateDir", check: text(func(s *Settings) *string { return &s.StateDir })},
-	{name: "TLSCertificate", use: later, check: one},
-	{name: "TLSClientCA", use: later, check: one},
-	{name: "TLSKey", use: later, check: one},
+	{name: "TLSCertificate", check: text(func(s *Settings) *string { return &s.TLSCertificate })},
+	{name: "TLSClientCA", check: text(func(s *Settings) *string { return &s.TLSClientCA })},
+	{name: "TLSKey", check: text(func(s *Settings) *string { return &s.TLSKey })},
 }
 
 // maxExpires is a year: a binding that lives longer is a static contact and belongs into the table as one.

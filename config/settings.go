@@ -19,7 +19,7 @@ const (
 
 // Listen is one listener: "udp:0.0.0.0:5060".
 type Listen struct {
-	Transport string // udp, tcp (tls, ws, wss later)
+	Transport string // udp, tcp, tls (ws, wss later)
 	Addr      netip.AddrPort
 }
 
@@ -54,6 +54,14 @@ type Settings struct {
 	StateDir         string // what the server keeps on disk for itself; "" is beside an SQLite file, "off" nowhere
 	LogQueueDir      string // rows of the request log that wait for the database; "" is StateDir
 	TryStateless     bool
+	ForeignDomain    string           // what happens to requests of our users for other domains: proxy, redirect or reject
+	HelpResolve      bool             // contacts of redirects are numeric addresses
+	ProxyRecursion   bool             // the contacts of a 3xx are tried, instead of sending it upstream
+	ThirdPartyReg    bool             // third_parties may register for others
+	Resolver         []netip.AddrPort // name servers; none: those of resolv.conf
+	TLSCertificate   string           // PEM files; "" for none
+	TLSKey           string
+	TLSClientCA      string
 	Debug            []string // categories of -d: all, sql, net, sdp, misc
 
 	// Values holds what was written, by name in the spelling of the manual, after precedence; several values of one name

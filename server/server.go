@@ -27,6 +27,8 @@ type Config struct {
 	Location   *location.Service
 	RequestLog func(store.LogRow) // one final response; must not block; nil: no request log
 	MaxOpen    int                // as in proxy.Config
+	Resolver   proxy.Resolver     // of next hops that are names; nil: there are none
+	Domains    *transport.Domains // as in proxy.Config
 	Log        *slog.Logger
 }
 
@@ -88,8 +90,28 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.proxy = proxy.New(proxy.Config{Net: cfg.Net, Name: s.name, Finished: s.finished, MaxOpen: cfg.MaxOpen, Log: cfg.Log})
+	s.proxy = proxy.New(proxy.Config{
+		Net: cfg.Net, Name: s.name, Finished: s.finished, MaxOpen: cfg.MaxOpen, Log: cfg.Log,
+		Resolver: cfg.Resolver, InShard: s.inShard, Domains: cfg.Domains,
+	})
 	return s, nil
+}
+
+// inShard runs f in the shard of a Call-ID, outside of the handling of a message: an answer has come that a call waited for.
+func (s *Server) inShard(callID []byte, f func(sh *transaction.Shard)) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			s.panicked("an answer", fault)
+		}
+	}()
+	out := s.net.NewOut()
+	sh := s.transactions.Shard(callID)
+	func() {
+		sh.Enter(out, time.Now())
+		defer sh.Leave()
+		f(sh)
+	}()
+	out.Flush()
 }
 
 // drainLimit is how long open transactions may take to finish after a stop was asked for (sipd(8), SIGNALS).

@@ -46,7 +46,7 @@ func (p *Proxy) hop(r *Route, t target.Target, src netip.Addr) (flow, alt transp
 	if r.More {
 		uri = &r.next.URI
 	}
-	flow, ok = numericHop(uri)
+	flow, ok = p.numericHop(uri)
 	ok = ok && p.allowed(flow.Remote, src) && p.setSource(&flow)
 	if !r.InDialog || !r.to.byFlow || r.More {
 		return flow, alt, ok
@@ -72,8 +72,8 @@ func (p *Proxy) setSource(flow *transport.Flow) bool {
 }
 
 // numericHop reads host, port and transport of a URI whose host is an address (RFC 3263 4.1 and 4.2 without DNS).
-func numericHop(u *sipaddr.URI) (flow transport.Flow, ok bool) {
-	if u.Scheme != sipaddr.SIP {
+func (p *Proxy) numericHop(u *sipaddr.URI) (flow transport.Flow, ok bool) {
+	if u.Scheme != sipaddr.SIP && u.Scheme != sipaddr.SIPS {
 		return flow, false
 	}
 	addr, ok := u.Addr()
@@ -84,16 +84,28 @@ func numericHop(u *sipaddr.URI) (flow transport.Flow, ok bool) {
 		return flow, false
 	}
 	if name, has := u.Param("transport"); has {
-		if flow.Proto, ok = transport.ParseProto(name); !ok || flow.Proto > transport.TCP {
+		if flow.Proto, ok = transport.ParseProto(name); !ok || flow.Proto > transport.TLS {
 			return flow, false
 		}
+	}
+	if u.Scheme == sipaddr.SIPS { // 26.2.2: over TCP means over TLS.
+		flow.Proto = transport.TLS
 	}
 	port := u.Port
 	if port == 0 {
 		port = 5060
+		if flow.Proto == transport.TLS {
+			port = 5061
+		}
 	}
 	flow.Remote = netip.AddrPortFrom(addr, port)
-	return flow, true
+	if flow.Proto == transport.TLS { // RFC 5922 7.3: the certificate must name the address.
+		if p.domains == nil {
+			return flow, false
+		}
+		flow.Domain, ok = p.domains.Number(addr.String())
+	}
+	return flow, ok
 }
 
 var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})

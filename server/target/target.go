@@ -95,6 +95,7 @@ func Decide(t Tables, f *Facts, now time.Time, d *Decision) {
 	d.reset()
 	switch {
 	case !d.responsible(t, f):
+		d.foreign(t, f)
 	case !d.callerMayCall(t, f):
 	case !d.findCallee(t, f, now):
 	default:
@@ -110,12 +111,12 @@ func (d *Decision) reset() {
 	d.Trace.Reset()
 }
 
-// responsible asks whether the Request-URI names a local domain (RFC 3261 16.5). What is foreign is refused.
+// responsible asks whether the Request-URI names a local domain (RFC 3261 16.5).
 func (d *Decision) responsible(t Tables, f *Facts) bool {
 	f.Canonical = domainOf(t, f.URI, f.OwnURI)
 	if f.Canonical == nil {
-		d.step("domain", "", trace.Deny, "the Request-URI's host is in no row of domains")
-		return d.reject(403)
+		d.step("domain", "", trace.Skip, "the Request-URI's host is in no row of domains")
+		return false
 	}
 	d.row("domains", rowID(f.Canonical), "domain", f.Canonical.Canonical, trace.Match, "")
 	return true

@@ -80,6 +80,10 @@ func tables(t *testing.T, loc contacts, settings map[string]string) Tables {
 func summary(d *Decision) string {
 	s := fmt.Sprintf("%s %d", [...]string{"reject", "challenge", "proxy", "redirect"}[d.Kind], d.Status)
 	for _, x := range d.Targets {
+		if x.Binding == nil {
+			s += fmt.Sprintf(" %d:onward", x.Group)
+			continue
+		}
 		s += fmt.Sprintf(" %d:%s", x.Group, strings.TrimPrefix(x.Binding.URI, "sip:"))
 	}
 	for _, x := range d.Redirect {
@@ -109,7 +113,14 @@ func TestDecide(t *testing.T) {
 		set       map[string]string
 		want      string
 	}{
-		{name: "foreign Request-URI", uri: "sip:x@elsewhere.net", from: "sip:bob@example.org", want: "reject 403"},
+		{name: "foreign Request-URI and From", uri: "sip:x@elsewhere.net", from: "sip:y@elsewhere.net", want: "reject 403"},
+		{name: "foreign Request-URI of ours", uri: "sip:x@elsewhere.net", from: "sip:alice@example.org", want: "challenge 407"},
+		{name: "of one who never authenticates", uri: "sip:x@elsewhere.net", from: "sip:bob@example.org", want: "challenge 407"},
+		{name: "foreign Request-URI, proven", uri: "sip:x@elsewhere.net", from: "sip:alice@example.org", verdict: Authenticated, as: "alice@example.org", want: "proxy 0 0:onward"},
+		{name: "foreign Request-URI, somebody else's From", uri: "sip:x@elsewhere.net", from: "sip:alice@example.org", verdict: Authenticated, as: "bob@example.org", want: "reject 403"},
+		{name: "foreign Request-URI, AuthMethod none", uri: "sip:x@elsewhere.net", from: "sip:alice@example.org", set: map[string]string{"AuthMethod": "none"}, want: "proxy 0 0:onward"},
+		{name: "ForeignDomain redirect", uri: "sip:x@elsewhere.net", from: "sip:alice@example.org", verdict: Authenticated, as: "alice@example.org", set: map[string]string{"ForeignDomain": "redirect"}, want: "redirect 302 0:x@elsewhere.net"},
+		{name: "ForeignDomain reject", uri: "sip:x@elsewhere.net", from: "sip:alice@example.org", verdict: Authenticated, as: "alice@example.org", set: map[string]string{"ForeignDomain": "reject"}, want: "reject 403"},
 		{name: "tel is nobody's yet", uri: "tel:+1212", from: "sip:y@elsewhere.net", want: "reject 403"},
 		{name: "a phone on our address is foreign", uri: "sip:x@127.0.0.1:6070", from: "sip:y@elsewhere.net", want: "reject 403"},
 		{name: "our address with our port", uri: "sip:bob@127.0.0.1:5060", own: true, from: "sip:y@elsewhere.net", want: "proxy 0 0:b@10.0.0.11"},

@@ -3,6 +3,7 @@ package daemon
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -18,7 +19,9 @@ import (
 	"sipd/config"
 	"sipd/location"
 	"sipd/requestlog"
+	"sipd/resolve"
 	"sipd/server"
+	"sipd/server/certs"
 	"sipd/server/transport"
 	"sipd/sipaddr"
 	"sipd/store"
@@ -87,6 +90,10 @@ type daemon struct {
 	cache          *cache.Cache
 	location       *location.Service
 	requests       *requestlog.Log // nil: RequestLog none
+	domains        *transport.Domains
+	certificate    *certs.Pair    // nil: no TLS
+	roots          *x509.CertPool // of next hops over TLS
+	resolver       *resolve.Resolver
 	sockets        *transport.Sockets
 	server         *server.Server
 	health         *health // nil: AdminListen off
@@ -142,7 +149,10 @@ func (d *daemon) prepare(ctx context.Context) (err error) {
 	if err := d.listen(ctx); err != nil {
 		return err
 	}
-	d.server, err = server.New(server.Config{Net: d.sockets, Tables: d.cache.Snapshot, Location: d.location, RequestLog: log, Log: d.log})
+	d.server, err = server.New(server.Config{
+		Net: d.sockets, Tables: d.cache.Snapshot, Location: d.location, RequestLog: log,
+		Resolver: d.resolver, Domains: d.domains, Log: d.log,
+	})
 	if err != nil {
 		return err
 	}
@@ -236,11 +246,17 @@ func (d *daemon) listen(ctx context.Context) error {
 		}
 		listeners = append(listeners, transport.Listener{Proto: proto, Addr: l.Addr})
 	}
-	sockets, err := transport.Listen(transport.Config{Listen: listeners, Log: d.log.With("pkg", "transport")})
+	d.domains = new(transport.Domains)
+	secure, err := d.openTLS(d.first)
+	if err != nil {
+		return err
+	}
+	sockets, err := transport.Listen(transport.Config{Listen: listeners, TLS: secure, Log: d.log.With("pkg", "transport")})
 	if err != nil {
 		return err
 	}
 	d.sockets = sockets
+	d.openResolver(ctx, d.first, sockets.Addrs())
 	network, addr, err := config.ParseAdmin(d.first.AdminListen)
 	if err != nil {
 		return configError{err}
@@ -273,6 +289,10 @@ func (d *daemon) serve(ctx context.Context) error {
 	}
 	g := newGroup()
 	g.start(ctx, "server", d.server.Run)
+	g.start(ctx, "resolver", d.runResolver)
+	if d.certificate != nil {
+		g.start(ctx, "certificate", d.certificate.Watch)
+	}
 	g.start(ctx, "location", d.location.Run)
 	if d.requests != nil {
 		g.start(ctx, "request log", d.requests.Run)
@@ -335,6 +355,9 @@ func (d *daemon) notify(state string) {
 func (d *daemon) close() error {
 	var errs []error
 	if !d.started {
+		if d.resolver != nil {
+			d.resolver.Close()
+		}
 		if d.sockets != nil {
 			d.sockets.Close()
 		}
@@ -377,4 +400,4 @@ func (d *daemon) changed(s *cache.Snapshot) {
 }
 
 // restartSettings are read once, when the sockets and queues are made.
-var restartSettings = []string{"Listen", "Port", "AdminListen", "RequestLog", "ProxyName", "LogQueueDir"}
+var restartSettings = []string{"Listen", "Port", "AdminListen", "RequestLog", "ProxyName", "LogQueueDir", "Resolver", "TLSCertificate", "TLSKey", "TLSClientCA"}
