@@ -187,7 +187,7 @@ func TestPrepare(t *testing.T) {
 		{"closed stream, Contact is a name", Binding{URI: "sip:u@phone.example.com;transport=tcp", Proto: protoTCP, ByFlow: true, Source: addr("192.0.2.1:3333")}, "invalid AddrPort", protoTCP, true, true},
 		{"closed stream of an edge proxy", Binding{URI: "sip:u@10.0.0.1", Path: []string{"<sip:192.0.2.7;transport=tcp;lr>"}, Proto: protoTCP, ByFlow: true, Source: addr("192.0.2.7:3333")}, "192.0.2.7:5060", protoTCP, false, false},
 		{"closed WebSocket", Binding{URI: "sip:u@192.0.2.1;transport=ws", Proto: protoWS, ByFlow: true, Source: addr("192.0.2.1:3333")}, "192.0.2.1:5060", protoWS, true, true},
-		{"closed TLS", Binding{URI: "sips:u@192.0.2.1", Proto: protoTLS, ByFlow: true, Source: addr("192.0.2.1:3333")}, "192.0.2.1:5061", protoTLS, true, true},
+		{"closed TLS", Binding{URI: "sips:u@192.0.2.1", Proto: protoTLS, ByFlow: true, Source: addr("192.0.2.1:3333")}, "192.0.2.1:5061", protoTLS, false, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -73,8 +73,8 @@ func (b *Binding) prepare() {
 // REGISTER came from a public one, so that a NAT stands between. A proxy of the Path listens where it says.
 func (b *Binding) flowOnly() bool {
 	switch {
-	case !b.Next.IsValid() || b.Proto != protoTCP:
-		return true // Who came by TLS or WebSocket listens nowhere (RFC 5626, RFC 7118 4).
+	case !b.Next.IsValid() || b.Proto != protoTCP && b.Proto != protoTLS:
+		return true // Who came by WebSocket listens nowhere (RFC 7118 4).
 	case len(b.Path) > 0:
 		return false
 	}

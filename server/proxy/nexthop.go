@@ -46,7 +46,9 @@ func (p *Proxy) hop(r *Route, t target.Target, src netip.Addr) (flow, alt transp
 	if r.More {
 		uri = &r.next.URI
 	}
-	flow, ok = p.numericHop(uri)
+	if flow, ok = p.numericHop(uri); r.InDialog {
+		flow.Domain = 0 // A telephone that a call has led to already; it has no certificate for its address.
+	}
 	ok = ok && p.allowed(flow.Remote, src) && p.setSource(&flow)
 	if !r.InDialog || !r.to.byFlow || r.More {
 		return flow, alt, ok
