@@ -2,7 +2,7 @@ package main
 
 // proxyMutations are of server/proxy, file by file.
 var proxyMutations = []mutation{
-	{"server/proxy/afterlife.go", "if vias(m) >= 2 {", "if vias(m) > 2 {", "a second 2xx to an INVITE is not forwarded"},
+	{"server/proxy/afterlife.go", "if vias(m) >= 2 &&", "if vias(m) > 2 &&", "a second 2xx to an INVITE is not forwarded"},
 	{"server/proxy/afterlife.go", "\ta.tx = nil\n", "", "a 2xx that comes when the caller's transaction is over goes out as the answer to another call"},
 
 	{"server/proxy/token.go", "raw[n-macLen:n]) != 1", "raw[n-macLen:n]) > 1", "a forged token is believed"},
