@@ -146,7 +146,15 @@ func (t *table) add(c *conn) {
 	t.last++
 	c.flow.Conn = t.last
 	t.byID[t.last] = c
-	t.byRemote[c.flow.key()] = c
+	for _, k := range c.keys() {
+		t.byRemote[k] = c
+	}
+}
+
+// keys is what c is found by: also by who asks for nobody in particular, such as a request in a dialog whose Record-Route is numeric.
+func (c *conn) keys() [2]remoteKey {
+	k := c.flow.key()
+	return [2]remoteKey{k, {k.proto, 0, k.remote}}
 }
 
 // dialled ends c's time among those being opened.
@@ -171,8 +179,10 @@ func (t *table) remove(c *conn) {
 		return
 	}
 	delete(t.byID, c.flow.Conn)
-	if key := c.flow.key(); t.byRemote[key] == c {
-		delete(t.byRemote, key)
+	for _, k := range c.keys() {
+		if t.byRemote[k] == c {
+			delete(t.byRemote, k)
+		}
 	}
 	t.dialledLocked(c)
 	if c.source.IsValid() {

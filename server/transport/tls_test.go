@@ -152,6 +152,15 @@ func TestTLSIdentity(t *testing.T) {
 	out.Flush()
 	next(t, atB.got)
 	next(t, atA.got)
+	anybody := to(t, a, b, "b.example")
+	anybody.Domain = 0
+	out.Send(anybody, []byte(request("same", 0)), 2)
+	out.Flush()
+	next(t, atB.got)
+	next(t, atA.got)
+	if a.Conns() != 1 {
+		t.Errorf("got %d connections, want the one to b.example used for who asks for nobody", a.Conns())
+	}
 	out.Send(to(t, a, b, "c.example"), []byte(request("bad", 0)), 7)
 	out.Flush()
 	f := next(t, atA.failed)
