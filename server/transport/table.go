@@ -146,8 +146,10 @@ func (t *table) add(c *conn) {
 	t.last++
 	c.flow.Conn = t.last
 	t.byID[t.last] = c
-	for _, k := range c.keys() {
-		t.byRemote[k] = c
+	keys := c.keys()
+	t.byRemote[keys[0]] = c
+	if t.byRemote[keys[1]] == nil {
+		t.byRemote[keys[1]] = c
 	}
 }
 
