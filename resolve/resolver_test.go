@@ -38,8 +38,11 @@ func server(t *testing.T, handle func(network string, q *dns.Msg) *dns.Msg) neti
 				w.WriteMsg(r)
 			}
 		})
-		var served sync.WaitGroup
+		var served, started sync.WaitGroup
+		started.Add(1)
+		s.NotifyStartedFunc = started.Done // A server that is stopped before it has started would go on.
 		served.Go(func() { s.ActivateAndServe() })
+		started.Wait()
 		t.Cleanup(func() { s.Shutdown(); served.Wait() })
 	}
 	return pc.LocalAddr().(*net.UDPAddr).AddrPort()
@@ -145,6 +148,7 @@ func TestMerged(t *testing.T) {
 		})
 		if ready {
 			t.Error("got an answer at once, want it later")
+			all.Done()
 		}
 	}
 	close(release)
