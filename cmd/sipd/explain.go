@@ -234,9 +234,16 @@ func viewStep(st trace.Step) stepView {
 	return stepView{Rule: st.Rule, Subject: st.Subject, Verdict: st.Verdict.String(), Table: st.Table, Row: st.Row, Note: st.Note}
 }
 
+// onward is what stands for the target of a request that goes where its Request-URI leads.
+const onward = "the domain of the Request-URI"
+
 func viewTargets(targets []target.Target) []targetView {
 	views := make([]targetView, len(targets))
 	for i, t := range targets {
+		if t.Binding == nil { // Another domain: nobody's contact.
+			views[i] = targetView{URI: onward, Q: 1, Group: t.Group}
+			continue
+		}
 		views[i] = targetView{URI: t.Binding.URI, User: string(t.Owner.Key), Q: float64(t.Binding.Q) / 1000, Group: t.Group}
 	}
 	return views
@@ -256,6 +263,10 @@ func describe(v decisionView) string {
 		b.WriteString("=> proxied to\n")
 	}
 	for _, t := range v.Targets {
+		if t.User == "" {
+			fmt.Fprintf(&b, "   %s\n", visible(t.URI))
+			continue
+		}
 		fmt.Fprintf(&b, "   group %d  q=%.3g  %s  of %s\n", t.Group+1, t.Q, visible(t.URI), visible(t.User))
 	}
 	for _, t := range v.Fallback {
