@@ -168,7 +168,7 @@ func (s *Server) open() int { return s.proxy.Open() + int(s.registering.Load()) 
 func (s *Server) Flush() { s.commits.Flush() }
 
 // Trim gives back what is kept for reuse and not in use, about so many bytes; for times with little to do.
-func (s *Server) Trim() (bytes uint64) { return s.transactions.Trim() }
+func (s *Server) Trim() (bytes uint64) { return s.transactions.Trim() + s.verifier.Trim(time.Now()) }
 
 // Oldest returns the age of the oldest server transaction, 0 when there is none.
 func (s *Server) Oldest() time.Duration { return s.transactions.Oldest() }

@@ -38,6 +38,9 @@ type Verifier struct {
 	used   windows
 }
 
+// Trim forgets the nonces that are too old to be used again, and returns about how many bytes that is; for times with little to do.
+func (v *Verifier) Trim(now time.Time) (bytes uint64) { return v.used.trim(now) }
+
 // NewVerifier returns a Verifier that has seen no nonce.
 func NewVerifier() *Verifier {
 	var b [4]byte

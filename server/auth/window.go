@@ -42,12 +42,7 @@ func (t *windows) use(id nonceID, count uint32, now time.Time) bool {
 	sh := &t.shard[id.serial%windowShards]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if age := now.Sub(sh.turned); age >= windowTurn {
-		if age >= 2*windowTurn {
-			sh.young = nil // Nobody came for a whole generation: both are too old.
-		}
-		sh.turn(now)
-	}
+	sh.age(now)
 	if w, ok := sh.young[id]; ok {
 		ok = w.take(count)
 		sh.young[id] = w
@@ -74,6 +69,32 @@ func (t *windows) use(id nonceID, count uint32, now time.Time) bool {
 	}
 	sh.young[id] = window{top: count, used: 1}
 	return true
+}
+
+// age drops what has only nonces that are too old.
+func (sh *windowShard) age(now time.Time) {
+	if age := now.Sub(sh.turned); age >= windowTurn {
+		if age >= 2*windowTurn {
+			sh.young = nil // Nobody came for a whole generation: both are too old.
+		}
+		sh.turn(now)
+	}
+}
+
+// entryBytes is about what an entry weighs: the map has room to spare.
+const entryBytes = 48
+
+// trim drops what is too old in all shards, and returns about how many bytes that was: where nobody authenticates any more, nobody else does.
+func (t *windows) trim(now time.Time) (bytes uint64) {
+	for i := range t.shard {
+		sh := &t.shard[i]
+		sh.mu.Lock()
+		before := len(sh.young) + len(sh.old)
+		sh.age(now)
+		bytes += entryBytes * uint64(before-len(sh.young)-len(sh.old))
+		sh.mu.Unlock()
+	}
+	return bytes
 }
 
 // turn drops the old generation and begins a new one.

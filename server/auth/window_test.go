@@ -31,6 +31,36 @@ func TestWindowRemembersWhileGood(t *testing.T) {
 	}
 }
 
+// Trim drops what is too old, also where nobody comes any more, and nothing that is good.
+func TestWindowTrim(t *testing.T) {
+	for _, issued := range []time.Duration{0, time.Second, nonceLife - time.Second, nonceLife + time.Second} {
+		var w windows
+		w.use(at(begin, 1), 1, begin)
+		id, first := at(begin.Add(issued), 2), begin.Add(issued)
+		if !w.use(id, 1, first) {
+			t.Fatalf("issued at %v: first use refused", issued)
+		}
+		for after := time.Duration(0); after < nonceLife; after += 7 * time.Second {
+			w.trim(first.Add(after))
+			if w.use(id, 1, first.Add(after)) {
+				t.Fatalf("issued at %v: replay taken after %v, behind a trim", issued, after)
+			}
+		}
+	}
+	var w windows
+	for i := range uint32(1000) {
+		w.use(nonceID{seconds: uint32(begin.Unix()), serial: i}, 1, begin)
+	}
+	bytes := w.trim(begin.Add(time.Minute))
+	if bytes != 0 {
+		t.Errorf("got %d bytes after a minute, want none: all nonces are good", bytes)
+	}
+	bytes = w.trim(begin.Add(windowTurn)) + w.trim(begin.Add(2*windowTurn))
+	if want := uint64(1000 * entryBytes); bytes != want {
+		t.Errorf("got %d bytes after two lives of a nonce, want %d", bytes, want)
+	}
+}
+
 // What is too old is dropped: the table does not grow with time.
 func TestWindowForgetsTheOld(t *testing.T) {
 	var w windows
