@@ -5,13 +5,13 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"sipd/digest"
+	"sipd/internal/soak"
 )
 
 // The timers of RFC 3261 17.1.
@@ -104,7 +104,7 @@ func (l *line) response(text string) {
 // request answers as a phone that rings and is picked up at once.
 func (l *line) request(text string) {
 	method, _, _ := strings.Cut(text, " ")
-	id := field(text, "Call-ID")
+	id := soak.Field(text, "Call-ID")
 	switch method {
 	case "ACK":
 		l.mu.Lock()
@@ -168,7 +168,7 @@ func (l *line) ask(text string, limit time.Duration) string {
 			}
 			again.Reset(wait)
 		case r := <-from:
-			switch status := statusOf(r); {
+			switch status := soak.Status(r); {
 			case status >= 200:
 				return r
 			case invite:
@@ -204,16 +204,16 @@ func (l *line) authorized(from user, q dialled) (sent dialled, request, response
 	end := time.Now().Add(timerF)
 	request = l.text(from, q)
 	response = l.ask(request, timerF)
-	status := statusOf(response)
+	status := soak.Status(response)
 	if status != 401 && status != 407 {
 		return q, request, response
 	}
 	if q.method == "INVITE" {
 		l.ackFailure(request, response)
 	}
-	name, challenge := "Authorization", field(response, "WWW-Authenticate")
+	name, challenge := "Authorization", soak.Field(response, "WWW-Authenticate")
 	if status == 407 {
-		name, challenge = "Proxy-Authorization", field(response, "Proxy-Authenticate")
+		name, challenge = "Proxy-Authorization", soak.Field(response, "Proxy-Authenticate")
 	}
 	credentials, err := digest.Authorize(challenge, from.name, from.password, q.method, q.uri)
 	if err != nil {
@@ -229,9 +229,9 @@ func (l *line) authorized(from user, q dialled) (sent dialled, request, response
 func (l *line) ackFailure(invite, response string) {
 	start, _, _ := strings.Cut(invite, "\r\n")
 	uri := strings.Fields(start)[1]
-	cseq, _, _ := strings.Cut(field(invite, "CSeq"), " ")
+	cseq, _, _ := strings.Cut(soak.Field(invite, "CSeq"), " ")
 	l.send(fmt.Sprintf("ACK %s SIP/2.0\r\nVia: %s\r\nMax-Forwards: 70\r\nFrom: %s\r\nTo: %s\r\nCall-ID: %s\r\nCSeq: %s ACK\r\nContent-Length: 0\r\n\r\n",
-		uri, field(invite, "Via"), field(invite, "From"), field(response, "To"), field(invite, "Call-ID"), cseq))
+		uri, soak.Field(invite, "Via"), soak.Field(invite, "From"), soak.Field(response, "To"), soak.Field(invite, "Call-ID"), cseq))
 }
 
 // acknowledge sends the ACK of a 200, and again with each copy of it (RFC 3261 13.2.2.4).
@@ -247,7 +247,7 @@ func reply(request string, status int, more string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "SIP/2.0 %d x\r\n", status)
 	for _, name := range []string{"Via", "Record-Route", "From", "To", "Call-ID", "CSeq"} {
-		for _, value := range fields(request, name) {
+		for _, value := range soak.Fields(request, name) {
 			if name == "To" && !strings.Contains(value, ";tag=") {
 				value += ";tag=callee"
 			}
@@ -257,37 +257,9 @@ func reply(request string, status int, more string) string {
 	return b.String() + more + "Content-Length: 0\r\n\r\n"
 }
 
-// fields returns the values of a header field's lines, as our phones and the server write them: in the long form.
-func fields(text, name string) (values []string) {
-	head, _, _ := strings.Cut(text, "\r\n\r\n")
-	for line := range strings.SplitSeq(head, "\r\n") {
-		if n, v, ok := strings.Cut(line, ":"); ok && strings.EqualFold(n, name) {
-			values = append(values, strings.TrimSpace(v))
-		}
-	}
-	return values
-}
-
-// field is the first of fields, "" for none.
-func field(text, name string) string {
-	if v := fields(text, name); len(v) > 0 {
-		return v[0]
-	}
-	return ""
-}
-
-// statusOf returns the status of a response, 0 for none.
-func statusOf(text string) int {
-	if len(text) < 12 {
-		return 0
-	}
-	n, _ := strconv.Atoi(text[8:11]) // Else 0.
-	return n
-}
-
 // branchOf returns the branch of the topmost Via.
 func branchOf(text string) string {
-	_, rest, _ := strings.Cut(field(text, "Via"), ";branch=")
+	_, rest, _ := strings.Cut(soak.Field(text, "Via"), ";branch=")
 	branch, _, _ := strings.Cut(rest, ";")
 	return branch
 }

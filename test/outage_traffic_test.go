@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"sipd/internal/soak"
 )
 
 // The traffic of an outage run.
@@ -129,7 +131,7 @@ func (f *traffic) settle(t testing.TB) {
 		u := callee(n)
 		_, _, response := f.phones.authorized(u, dialled{method: "REGISTER", uri: "sip:" + f.domain, to: "<" + u.aor() + ">",
 			callID: "reg-" + u.name, cseq: 1, more: fmt.Sprintf("Contact: <sip:%s@%v>\r\nExpires: 7200\r\n", u.name, f.phones.conn.LocalAddr())})
-		if statusOf(response) != 200 {
+		if soak.Status(response) != 200 {
 			t.Fatalf("%s cannot register: %s", u.name, response)
 		}
 	}
@@ -203,7 +205,7 @@ func (f *traffic) call(i int) {
 		more: fmt.Sprintf("Contact: <sip:%s@%v>\r\n", from.name, f.callers.conn.LocalAddr())})
 	now := time.Now()
 	f.mu.Lock()
-	c.invite, c.inviteAt, c.inviteN, c.setup = statusOf(response), now, sent.cseq, now.Sub(c.began)
+	c.invite, c.inviteAt, c.inviteN, c.setup = soak.Status(response), now, sent.cseq, now.Sub(c.began)
 	f.mu.Unlock()
 	if c.invite != 200 {
 		if c.invite != 0 {
@@ -212,18 +214,18 @@ func (f *traffic) call(i int) {
 		return
 	}
 	var route strings.Builder
-	records := fields(response, "Record-Route")
+	records := soak.Fields(response, "Record-Route")
 	slices.Reverse(records) // RFC 3261 12.1.2
 	for _, r := range records {
 		fmt.Fprintf(&route, "Route: %s\r\n", r)
 	}
-	in := dialled{method: "ACK", uri: inBrackets(field(response, "Contact")), to: field(response, "To"), callID: c.id, cseq: sent.cseq, more: route.String()}
+	in := dialled{method: "ACK", uri: inBrackets(soak.Field(response, "Contact")), to: soak.Field(response, "To"), callID: c.id, cseq: sent.cseq, more: route.String()}
 	f.callers.acknowledge(invite, f.callers.text(from, in))
 
 	// Some calls last through the beginning or the end of an outage.
 	time.Sleep([]time.Duration{100 * time.Millisecond, 300 * time.Millisecond, time.Second, 4 * time.Second}[i%4])
 	in.method, in.cseq = "BYE", sent.cseq+1
-	status := statusOf(f.callers.ask(f.callers.text(from, in), timerF))
+	status := soak.Status(f.callers.ask(f.callers.text(from, in), timerF))
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	c.bye, c.byeAt, c.byeN = status, time.Now(), in.cseq
@@ -246,7 +248,7 @@ func (f *traffic) register(n int) {
 	op.sent = time.Now()
 	sent, _, response := f.registrars.authorized(u, dialled{method: "REGISTER", uri: "sip:" + f.domain, to: "<" + u.aor() + ">",
 		callID: "reg-" + u.name, cseq: r.cseq + 1, more: more})
-	op.done, op.cseq, op.status, op.retryAfter = time.Now(), sent.cseq, statusOf(response), field(response, "Retry-After") != ""
+	op.done, op.cseq, op.status, op.retryAfter = time.Now(), sent.cseq, soak.Status(response), soak.Field(response, "Retry-After") != ""
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.regs = append(f.regs, op)
@@ -262,10 +264,10 @@ func (f *traffic) fetch(n int) (q int, err error) {
 	u := registrantUser(n)
 	_, _, response := f.registrars.authorized(u, dialled{method: "REGISTER", uri: "sip:" + f.domain, to: "<" + u.aor() + ">",
 		callID: fmt.Sprintf("fetch-%s-%x", u.name, rand.Uint32()), cseq: 1})
-	if statusOf(response) != 200 {
-		return 0, fmt.Errorf("fetch the bindings of %s: got %d, want 200", u.name, statusOf(response))
+	if soak.Status(response) != 200 {
+		return 0, fmt.Errorf("fetch the bindings of %s: got %d, want 200", u.name, soak.Status(response))
 	}
-	contacts := fields(response, "Contact")
+	contacts := soak.Fields(response, "Contact")
 	if len(contacts) == 0 {
 		return 0, nil
 	}

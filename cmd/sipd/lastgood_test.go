@@ -130,14 +130,7 @@ func TestStartWithoutDatabase(t *testing.T) {
 			must(t, "user", "add", "alice@example.com", "-p", "secret", "-a", "never", d)
 			r := start(t, d, "--listen", "udp:127.0.0.1:0", "--admin", "off")
 			server := strings.TrimPrefix(r.addrs[0], "udp:")
-			phone, err := net.ListenPacket("udp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer phone.Close()
-			if got := registerAt(t, server, "secret", phone.LocalAddr().String()); !strings.HasPrefix(got, "SIP/2.0 200 ") {
-				t.Fatalf("got %q, want 200", got)
-			}
+			phone := registeredPhone(t, server)
 			if code := r.stop(); code != exitDone {
 				t.Fatalf("got exit status %d: %s", code, r.log)
 			}
@@ -173,20 +166,27 @@ func TestStartWithoutDatabase(t *testing.T) {
 	}
 }
 
+// registeredPhone is a socket that alice is registered with.
+func registeredPhone(t *testing.T, server string) net.PacketConn {
+	t.Helper()
+	phone, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { phone.Close() })
+	if got := registerAt(t, server, "secret", phone.LocalAddr().String()); !strings.HasPrefix(got, "SIP/2.0 200 ") {
+		t.Fatalf("got %q, want 200", got)
+	}
+	return phone
+}
+
 // Tables that a newer program changes while the server runs are left alone; calls go on, and the log says it once.
 func TestTablesBecomeNewer(t *testing.T) {
 	d := database(t)
 	must(t, "user", "add", "alice@example.com", "-p", "secret", "-a", "never", d)
 	r := start(t, d, "--listen", "udp:127.0.0.1:0", "--admin", "off")
 	server := strings.TrimPrefix(r.addrs[0], "udp:")
-	phone, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer phone.Close()
-	if got := registerAt(t, server, "secret", phone.LocalAddr().String()); !strings.HasPrefix(got, "SIP/2.0 200 ") {
-		t.Fatalf("got %q, want 200", got)
-	}
+	phone := registeredPhone(t, server)
 	db, err := sql.Open("sqlite", strings.TrimPrefix(d, "-Dsqlite:")+"?_pragma=busy_timeout(5000)")
 	if err != nil {
 		t.Fatal(err)
@@ -269,14 +269,7 @@ func TestRequestLogWaits(t *testing.T) {
 	listen := []string{d, "--listen", "udp:127.0.0.1:0", "--admin", "off", "--set", "LogQueueDir=" + queue}
 	r := start(t, listen...)
 	server := strings.TrimPrefix(r.addrs[0], "udp:")
-	phone, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer phone.Close()
-	if got := registerAt(t, server, "secret", phone.LocalAddr().String()); !strings.HasPrefix(got, "SIP/2.0 200 ") {
-		t.Fatalf("got %q, want 200", got)
-	}
+	phone := registeredPhone(t, server)
 	r.stop()
 	if err := os.Rename(path, path+".aside"); err != nil {
 		t.Fatal(err)

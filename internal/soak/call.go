@@ -134,12 +134,12 @@ func (k *call) begin() {
 	}
 	response := k.x.final(timerB)
 	k.x.over()
-	if statusOf(response) != 407 {
+	if Status(response) != 407 {
 		k.done(response) // It is not as it should be: the account says so.
 		return
 	}
 	k.l.acknowledge(k.x.branch, ackFailure(k.x.text, response))
-	challenge, err := digest.ParseChallenge(field(response, "Proxy-Authenticate"))
+	challenge, err := digest.ParseChallenge(Field(response, "Proxy-Authenticate"))
 	if err != nil {
 		k.done(response)
 		return
@@ -158,7 +158,7 @@ func (k *call) until(limit time.Duration, enough func(status int) bool) bool {
 	end := time.Now().Add(limit)
 	for k.status == 0 {
 		text := k.x.next(end)
-		status := statusOf(text)
+		status := Status(text)
 		if status == 180 && !k.rang && k.s.callee != "l" {
 			k.rang = true
 			k.c.account.wait(time.Since(k.began))
@@ -183,7 +183,7 @@ func answered(k *call) bool    { return k.status >= 200 && k.status < 300 }
 
 // answered takes the final response: it is acknowledged, and a dialog begins with a 2xx (12.1.2, 13.2.2.4).
 func (k *call) answered(text string) {
-	k.status, k.final = statusOf(text), text
+	k.status, k.final = Status(text), text
 	if k.status >= 300 {
 		k.l.acknowledge(k.x.branch, ackFailure(k.x.text, text))
 		return
@@ -193,7 +193,7 @@ func (k *call) answered(text string) {
 }
 
 func (k *call) dialog(text string) {
-	k.target, k.routes, k.to = inBrackets(field(text, "Contact")), routes(fields(text, "Record-Route"), true), field(text, "To")
+	k.target, k.routes, k.to = inBrackets(Field(text, "Contact")), routes(Fields(text, "Record-Route"), true), Field(text, "To")
 }
 
 func (k *call) ack(cseq int) *draft {
@@ -205,7 +205,7 @@ func (k *call) done(final string) {
 	if k.x != nil {
 		k.x.over()
 	}
-	k.status = statusOf(final)
+	k.status = Status(final)
 	k.c.account.note(Key{"INVITE", k.invite.callID, k.cseq}, entry{kind: k.s.kind, status: k.status, logged: k.status != 407}, k.s.status...)
 	k.x = nil
 }
@@ -225,7 +225,7 @@ func (k *call) run() (ok bool) {
 func (k *call) in(method, kind string, allowed ...int) {
 	k.cseq++
 	d := &draft{method: method, uri: k.target, from: k.from, to: k.to, callID: k.invite.callID, cseq: k.cseq, more: k.routes}
-	status := statusOf(k.l.ask(d))
+	status := Status(k.l.ask(d))
 	k.c.account.note(Key{method, d.callID, d.cseq}, entry{kind: kind, status: status, logged: true}, allowed...)
 }
 
@@ -254,8 +254,8 @@ func (k *call) talkMuch() {
 	x := k.l.begin(d)
 	final := x.final(timerB)
 	x.over()
-	k.c.account.note(Key{"INVITE", d.callID, d.cseq}, entry{kind: "INVITE in the dialog", status: statusOf(final), logged: true}, 200)
-	if statusOf(final) == 200 {
+	k.c.account.note(Key{"INVITE", d.callID, d.cseq}, entry{kind: "INVITE in the dialog", status: Status(final), logged: true}, 200)
+	if Status(final) == 200 {
 		k.l.acknowledge(x.branch, k.ack(k.cseq).text(k.l, newBranch()))
 	}
 	k.in("UPDATE", "UPDATE in the dialog", 200)
@@ -271,7 +271,7 @@ func (k *call) cancel() {
 	d := k.invite
 	d.method, d.more, d.body = "CANCEL", "", ""
 	x := k.l.beginWith(&d, k.x.branch)
-	status := statusOf(x.final(timerB))
+	status := Status(x.final(timerB))
 	x.over()
 	k.c.account.note(Key{"CANCEL", d.callID, d.cseq}, entry{kind: "CANCEL", status: status, logged: status == 200}, 200)
 	k.until(setUpLimit, never)

@@ -164,7 +164,7 @@ func (l *line) arrived(text string) {
 		case to <- text:
 		default: // So many copies say nothing new.
 		}
-	case ack != "" && method == "INVITE" && statusOf(text) >= 200:
+	case ack != "" && method == "INVITE" && Status(text) >= 200:
 		l.write(ack)
 	}
 }
@@ -233,7 +233,7 @@ func (x *exchange) next(until time.Time) string {
 		case text := <-x.responses:
 			timer.Stop()
 			switch {
-			case statusOf(text) >= 200 || x.invite:
+			case Status(text) >= 200 || x.invite:
 				x.again = time.Time{}
 			default:
 				x.interval = timerT2 // 17.1.2.2: Proceeding.
@@ -260,7 +260,7 @@ func (x *exchange) final(limit time.Duration) string {
 	until := time.Now().Add(limit)
 	for {
 		text := x.next(until)
-		if text == "" || statusOf(text) >= 200 {
+		if text == "" || Status(text) >= 200 {
 			return text
 		}
 	}

@@ -104,11 +104,11 @@ func (p *phones) invited(l *line, text, word, user string) {
 	}
 	c.contact += ">\r\n"
 	p.incoming[branch] = c
-	if strings.Contains(field(text, "To"), ";tag=") { // A re-INVITE.
+	if strings.Contains(Field(text, "To"), ";tag=") { // A re-INVITE.
 		c.respond(200)
 		return
 	}
-	if (word == rings || word == late) && !strings.HasPrefix(field(text, "Call-ID"), callIDPrefix) {
+	if (word == rings || word == late) && !strings.HasPrefix(Field(text, "Call-ID"), callIDPrefix) {
 		word = busy // A mutated call that has come here: nobody would cancel it, and it would ring until Timer C.
 	}
 	if word != late {
@@ -159,7 +159,7 @@ func (c *incoming) respond(status int) {
 		delete(c.p.incoming, branchOf(c.invite))
 	})
 	if status < 300 {
-		c.p.dialogs[field(c.invite, "Call-ID")+c.toTag()] = c
+		c.p.dialogs[Field(c.invite, "Call-ID")+c.toTag()] = c
 	}
 	if status < 300 || c.l.proto == "UDP" {
 		c.p.busy++
@@ -169,7 +169,7 @@ func (c *incoming) respond(status int) {
 }
 
 func (c *incoming) toTag() string {
-	_, tag, _ := strings.Cut(field(c.last, "To"), ";tag=")
+	_, tag, _ := strings.Cut(Field(c.last, "To"), ";tag=")
 	return tag
 }
 
@@ -195,12 +195,12 @@ func (c *incoming) again() {
 
 // acked takes an ACK.
 func (p *phones) acked(text string) {
-	_, tag, _ := strings.Cut(field(text, "To"), ";tag=")
+	_, tag, _ := strings.Cut(Field(text, "To"), ";tag=")
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c := p.incoming[branchOf(text)]
 	if c == nil || c.final < 300 {
-		c = p.dialogs[field(text, "Call-ID")+tag]
+		c = p.dialogs[Field(text, "Call-ID")+tag]
 	}
 	if c == nil || c.acked || c.final == 0 {
 		return
@@ -211,7 +211,7 @@ func (p *phones) acked(text string) {
 		p.busy--
 	}
 	if c.final < 300 {
-		delete(p.dialogs, field(text, "Call-ID")+tag)
+		delete(p.dialogs, Field(text, "Call-ID")+tag)
 		if c.word == hangsUp && !c.over {
 			p.busy++
 			time.AfterFunc(hangUpAfter, func() {
@@ -242,17 +242,17 @@ const firstCalleeCSeq = 1000
 
 // hangUp ends an answered call from the callee's side; p.mu is held.
 func (c *incoming) hangUp(kind string) {
-	id := field(c.invite, "Call-ID")
+	id := Field(c.invite, "Call-ID")
 	delete(c.p.dialogs, id+c.toTag())
 	if !strings.HasPrefix(id, callIDPrefix) {
 		return // A mutated call that has been answered: its end is nobody's.
 	}
-	d := &draft{method: "BYE", uri: inBrackets(field(c.invite, "Contact")), from: field(c.last, "To"), to: field(c.last, "From"), callID: id,
-		cseq: firstCalleeCSeq, more: routes(fields(c.invite, "Record-Route"), false)}
+	d := &draft{method: "BYE", uri: inBrackets(Field(c.invite, "Contact")), from: Field(c.last, "To"), to: Field(c.last, "From"), callID: id,
+		cseq: firstCalleeCSeq, more: routes(Fields(c.invite, "Record-Route"), false)}
 	c.p.busy++
 	// The caller's connection may be gone, and somebody else have its port, who says nothing: blind.
 	go func() { // Ends within Timer F; Crowd.Run waits for busy to be 0.
-		status := statusOf(c.l.ask(d))
+		status := Status(c.l.ask(d))
 		c.p.account.note(Key{"BYE", id, d.cseq}, entry{kind: kind, status: status, logged: true, blind: true}, 200, 481, 500)
 		c.p.mu.Lock()
 		defer c.p.mu.Unlock()

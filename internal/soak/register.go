@@ -21,10 +21,10 @@ func (r *registrant) authorized(l *line, d *draft, secret string) (response stri
 			d.more += name + r.challenge.Answer(r.name, secret, d.method, d.uri, fmt.Sprintf("%08x", rand.Uint32()), r.count) + "\r\n"
 		}
 		response = l.ask(d)
-		if statusOf(response) != 401 || try == 1 {
+		if Status(response) != 401 || try == 1 {
 			return response, d.cseq
 		}
-		challenge, err := digest.ParseChallenge(field(response, "WWW-Authenticate"))
+		challenge, err := digest.ParseChallenge(Field(response, "WWW-Authenticate"))
 		if err != nil {
 			return response, d.cseq
 		}
@@ -37,8 +37,8 @@ func (c *Crowd) register(l *line, r *registrant, contact, kind string) int {
 	aor := "sip:" + r.name + "@" + c.cfg.Domain
 	d := &draft{method: "REGISTER", uri: "sip:" + c.cfg.Domain, from: "<" + aor + ">;tag=r", to: "<" + aor + ">", callID: r.callID, more: contact}
 	response, cseq := r.authorized(l, d, password(r.name))
-	c.account.note(Key{"REGISTER", r.callID, cseq}, entry{kind: kind, status: statusOf(response), logged: true}, 200)
-	return statusOf(response)
+	c.account.note(Key{"REGISTER", r.callID, cseq}, entry{kind: kind, status: Status(response), logged: true}, 200)
+	return Status(response)
 }
 
 // registration is the next REGISTER of some user: he comes, stays, or leaves.
@@ -73,7 +73,7 @@ func (c *Crowd) wrongPassword() {
 	aor := "sip:" + r.name + "@" + c.cfg.Domain
 	d := &draft{method: "REGISTER", uri: "sip:" + c.cfg.Domain, from: "<" + aor + ">;tag=r", to: "<" + aor + ">", callID: r.callID}
 	response, cseq := r.authorized(c.registrar, d, "guess")
-	c.account.note(Key{"REGISTER", r.callID, cseq}, entry{kind: "REGISTER with a wrong password", status: statusOf(response)}, 401, 403)
+	c.account.note(Key{"REGISTER", r.callID, cseq}, entry{kind: "REGISTER with a wrong password", status: Status(response)}, 401, 403)
 }
 
 // message is a MESSAGE to a telephone (RFC 3428).
@@ -99,6 +99,6 @@ func (c *Crowd) single(method, user string, logged bool) {
 	if method == "MESSAGE" {
 		d.more, d.body = "Content-Type: text/plain\r\n", "Watson, come here."
 	}
-	status := statusOf(l.ask(d))
+	status := Status(l.ask(d))
 	c.account.note(Key{method, d.callID, d.cseq}, entry{kind: kind, status: status, logged: logged}, 200)
 }

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// fields returns the values of a header field's lines, as the crowd and the server write them: in the long form.
-func fields(text, name string) (values []string) {
+// Fields returns the values of a header field's lines, as the crowd and the server write them: in the long form.
+func Fields(text, name string) (values []string) {
 	for len(text) > 0 {
 		var line string
 		line, text, _ = strings.Cut(text, "\r\n")
@@ -21,16 +21,16 @@ func fields(text, name string) (values []string) {
 	return values
 }
 
-// field is the first of fields, "" for none.
-func field(text, name string) string {
-	if v := fields(text, name); len(v) > 0 {
+// Field is the first of Fields, "" for none.
+func Field(text, name string) string {
+	if v := Fields(text, name); len(v) > 0 {
 		return v[0]
 	}
 	return ""
 }
 
-// statusOf returns the status of a response, 0 for none.
-func statusOf(text string) int {
+// Status returns the status of a response, 0 for none.
+func Status(text string) int {
 	if len(text) < 12 {
 		return 0
 	}
@@ -43,14 +43,14 @@ func statusOf(text string) int {
 
 // branchOf returns the branch of the topmost Via.
 func branchOf(text string) string {
-	_, rest, _ := strings.Cut(field(text, "Via"), ";branch=")
+	_, rest, _ := strings.Cut(Field(text, "Via"), ";branch=")
 	branch, _, _ := strings.Cut(rest, ";")
 	return branch
 }
 
 // methodOf returns the method of CSeq, and its number.
 func cseqOf(text string) (number int, method string) {
-	n, method, _ := strings.Cut(field(text, "CSeq"), " ")
+	n, method, _ := strings.Cut(Field(text, "CSeq"), " ")
 	number, err := strconv.Atoi(n)
 	if err != nil {
 		return 0, method
@@ -84,7 +84,7 @@ func reply(request string, status int, tag, more string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "SIP/2.0 %d Soak\r\n", status)
 	for _, name := range [...]string{"Via", "Record-Route", "From", "To", "Call-ID", "CSeq"} {
-		for _, value := range fields(request, name) {
+		for _, value := range Fields(request, name) {
 			if name == "To" && tag != "" && !strings.Contains(value, ";tag=") {
 				value += ";tag=" + tag
 			}
@@ -106,7 +106,7 @@ func ackFailure(invite, response string) string {
 	uri, _, _ = strings.Cut(uri, " ")
 	n, _ := cseqOf(invite)
 	return fmt.Sprintf("ACK %s SIP/2.0\r\nVia: %s\r\nMax-Forwards: 70\r\nFrom: %s\r\nTo: %s\r\nCall-ID: %s\r\nCSeq: %d ACK\r\nContent-Length: 0\r\n\r\n",
-		uri, field(invite, "Via"), field(invite, "From"), field(response, "To"), field(invite, "Call-ID"), n)
+		uri, Field(invite, "Via"), Field(invite, "From"), Field(response, "To"), Field(invite, "Call-ID"), n)
 }
 
 // routes writes a route set as Route lines: the Record-Route values, for the caller in reverse (12.1.2).
