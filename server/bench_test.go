@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -42,6 +43,7 @@ func (w *wire) NewOut() *transport.Out {
 }
 func (w *wire) Source(transport.Proto, netip.Addr) (netip.AddrPort, bool) { return proxyAddr, true }
 func (w *wire) Own(a netip.AddrPort) bool                                 { return a == proxyAddr }
+func (w *wire) Certificates(transport.ConnID) []*x509.Certificate         { return nil }
 
 func benchServer(tb testing.TB, settings map[string]string, maxOpen int) (*Server, *wire) {
 	tb.Helper()

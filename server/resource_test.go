@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -90,7 +91,8 @@ func (w *wires) Source(proto transport.Proto, to netip.Addr) (netip.AddrPort, bo
 	return proxyAddr, true
 }
 
-func (w *wires) Own(a netip.AddrPort) bool { return a == proxyAddr }
+func (w *wires) Own(a netip.AddrPort) bool                         { return a == proxyAddr }
+func (w *wires) Certificates(transport.ConnID) []*x509.Certificate { return nil }
 
 // homes are the contacts of the users: user, address, q in thousandths.
 var homes = []struct {

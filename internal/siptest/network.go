@@ -3,6 +3,7 @@ package siptest
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -74,6 +75,9 @@ type Host struct {
 
 // Conn is a stream connection between a host and the server.
 type Conn struct {
+	// Certificates are those that the host has shown and the server has verified. Set them before the connection is used.
+	Certificates []*x509.Certificate
+
 	ID    transport.ConnID
 	host  *Host
 	local netip.AddrPort // the server's side
@@ -150,6 +154,16 @@ func (n *Net) Own(addr netip.AddrPort) bool {
 	return slices.ContainsFunc(n.own, func(a netip.AddrPort) bool {
 		return a.Addr() == addr.Addr().Unmap() && (addr.Port() == 0 || a.Port() == addr.Port())
 	})
+}
+
+// Certificates returns what the host of a connection has shown.
+func (n *Net) Certificates(id transport.ConnID) []*x509.Certificate {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if c := n.conns[id]; c != nil {
+		return c.Certificates
+	}
+	return nil
 }
 
 // Log returns every message so far.

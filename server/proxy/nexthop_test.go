@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"crypto/x509"
 	"net/netip"
 	"testing"
 
@@ -29,6 +30,8 @@ func (ownNet) Source(_ transport.Proto, remote netip.Addr) (netip.AddrPort, bool
 	}
 	return netip.AddrPort{}, false
 }
+
+func (ownNet) Certificates(transport.ConnID) []*x509.Certificate { return nil }
 
 func (ownNet) Own(a netip.AddrPort) bool {
 	return a == netip.MustParseAddrPort("127.0.0.1:5060") || a == netip.MustParseAddrPort("10.0.0.100:5060")

@@ -3,6 +3,7 @@ package transaction
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -36,6 +37,7 @@ type rig struct {
 // The network of the rig: all it has is Outs that write into the log.
 func (r *rig) Run(ctx context.Context, _ transport.Receiver) error { <-ctx.Done(); return ctx.Err() }
 func (r *rig) Own(netip.AddrPort) bool                             { return false }
+func (r *rig) Certificates(transport.ConnID) []*x509.Certificate   { return nil }
 func (r *rig) NewOut() *transport.Out {
 	return transport.NewOut(func(o *transport.Out, packets []transport.Packet) {
 		for _, p := range packets {

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"crypto/x509"
 	"log/slog"
 	"net/netip"
 	"runtime/debug"
@@ -59,6 +60,14 @@ func (s *Sockets) Keep(id ConnID, keep bool) {
 	if c := s.table.byConnID(id); c != nil {
 		c.keep.Store(keep)
 	}
+}
+
+// Certificates returns the verified certificates of a client, see Network.
+func (s *Sockets) Certificates(id ConnID) []*x509.Certificate {
+	if c := s.table.byConnID(id); c != nil {
+		return c.client()
+	}
+	return nil
 }
 
 // Close closes the listeners. It is for Sockets whose Run is never called; Run closes them itself.

@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"net"
 	"strings"
@@ -92,6 +93,21 @@ func (s *Sockets) handshake(c *conn, nc *net.TCPConn, rc syscall.RawConn, accept
 	}
 	t.below.keep()
 	return t, nc.SetDeadline(time.Time{})
+}
+
+// client returns the verified certificates of who has opened c. Those of a server that we dialled are not a client's: they
+// are verified by other authorities (TLSConfigs.Client).
+func (c *conn) client() []*x509.Certificate {
+	c.mu.Lock()
+	t := c.tls
+	c.mu.Unlock()
+	if t == nil || !c.source.IsValid() {
+		return nil
+	}
+	if chains := t.ConnectionState().VerifiedChains; len(chains) > 0 {
+		return chains[0]
+	}
+	return nil
 }
 
 // tlsConn is TLS over a connection whose writes do not wait: what crypto/tls writes is kept until the connection's own writer

@@ -282,6 +282,79 @@ func TestTLSRenewed(t *testing.T) {
 	ask(old, "after")
 }
 
+// TestTLSCertificates: what a client shows counts when an authority that we ask for has signed it, and on the server's side only.
+func TestTLSCertificates(t *testing.T) {
+	ca, stranger := newAuthority(t), newAuthority(t)
+	cfg := ca.configs(t, "b.example")
+	cfg.Server.ClientCAs, cfg.Server.ClientAuth = ca.roots, tls.VerifyClientCertIfGiven
+	rec := newRecorder()
+	rec.handle = echo
+	s := start(t, Config{Listen: listeners("tls:127.0.0.1:0", "tcp:127.0.0.1:0"), TLS: cfg}, rec)
+	show := func(a *authority, name string) *tls.Config {
+		return &tls.Config{ServerName: "b.example", RootCAs: ca.roots, Certificates: a.configs(t, name).Server.Certificates}
+	}
+	for _, tt := range []struct {
+		name string
+		cfg  *tls.Config // nil: TCP
+		want string      // "": none
+	}{
+		{"one of ours", show(ca, "peer.example"), "peer.example"},
+		{"none shown", &tls.Config{ServerName: "b.example", RootCAs: ca.roots}, ""},
+		{"TCP", nil, ""},
+	} {
+		addr := s.Addrs()[0].Addr
+		if tt.cfg == nil {
+			addr = s.Addrs()[1].Addr
+		}
+		var c net.Conn
+		c, err := net.Dial("tcp", addr.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tt.cfg != nil {
+			c = tls.Client(c, tt.cfg)
+		}
+		p := newPeer(t, c)
+		p.send(request("x", 0))
+		from := next(t, rec.got).from
+		got := s.Certificates(from.Conn)
+		switch {
+		case tt.want == "" && got != nil:
+			t.Errorf("%s: got %d certificates, want none", tt.name, len(got))
+		case tt.want != "" && (len(got) != 2 || got[0].DNSNames[0] != tt.want || !got[1].Equal(ca.cert)):
+			t.Errorf("%s: got %d certificates, want that of %s and its authority", tt.name, len(got), tt.want)
+		}
+		p.Close()
+		next(t, rec.closed)
+		if got := s.Certificates(from.Conn); got != nil {
+			t.Errorf("%s: got certificates of a connection that is gone", tt.name)
+		}
+	}
+
+	// Signed by nobody we ask: the connection ends.
+	c, err := net.Dial("tcp", s.Addrs()[0].Addr.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newPeer(t, tls.Client(c, show(stranger, "peer.example")))
+	_, _ = io.WriteString(p, request("x", 0))
+	p.expectClosed()
+	if len(rec.got) > 0 {
+		t.Errorf("got %q of a client whose certificate is nobody's", (<-rec.got).raw)
+	}
+
+	// A server that we dialled is not a client.
+	other := start(t, Config{Listen: listeners("tls:127.0.0.1:0"), TLS: ca.configs(t, "a.example")}, rec)
+	out := other.NewOut()
+	out.Send(to(t, other, s, "b.example"), []byte(request("y", 0)), 0)
+	out.Flush()
+	next(t, rec.got)              // by s
+	back := next(t, rec.got).from // echoed to other
+	if got := other.Certificates(back.Conn); back.Conn == 0 || got != nil {
+		t.Errorf("got %d certificates of a server, want none", len(got))
+	}
+}
+
 func TestTLSWithoutCertificate(t *testing.T) {
 	if _, err := Listen(Config{Listen: listeners("tls:127.0.0.1:0")}); err == nil || !strings.Contains(err.Error(), "TLSCertificate") {
 		t.Errorf("got %v, want an error that names TLSCertificate", err)

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"net/netip"
 )
@@ -114,6 +115,9 @@ type Network interface {
 	Source(p Proto, remote netip.Addr) (addr netip.AddrPort, ok bool)
 	// Own tells whether addr (port 0: any port) is one of the listeners' addresses.
 	Own(addr netip.AddrPort) bool
+	// Certificates returns the certificates of the client that opened a TLS connection, its own first, up to an authority that
+	// we ask for (TLSClientCA); nil for all other connections, and when the client has shown none.
+	Certificates(id ConnID) []*x509.Certificate
 }
 
 // Why a message could not be sent, besides what the system says.
