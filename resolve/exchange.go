@@ -84,9 +84,8 @@ func (r *Resolver) askServer(ctx context.Context, server netip.AddrPort, name st
 	q.SetEdns0(udpSize, false)
 	var m *dns.Msg
 	for _, network := range []string{"udp", "tcp"} {
-		c := &dns.Client{Net: network, Timeout: r.try, UDPSize: udpSize}
 		var err error
-		if m, _, err = c.ExchangeContext(ctx, q, server.String()); err != nil {
+		if m, err = r.send(ctx, network, server, q); err != nil {
 			return Answer{}, 0, err
 		}
 		if !m.Truncated {
@@ -102,6 +101,18 @@ func (r *Resolver) askServer(ctx context.Context, server netip.AddrPort, name st
 		return Answer{}, 0, fmt.Errorf("it answers %s", dns.RcodeToString[m.Rcode])
 	}
 	return read(m, name, kind)
+}
+
+// send has r.try for a question and its answer.
+func (r *Resolver) send(ctx context.Context, network string, server netip.AddrPort, q *dns.Msg) (*dns.Msg, error) {
+	if r.carry != nil {
+		ctx, cancel := context.WithTimeout(ctx, r.try)
+		defer cancel()
+		return r.carry(ctx, network, server, q)
+	}
+	c := &dns.Client{Net: network, Timeout: r.try, UDPSize: udpSize}
+	m, _, err := c.ExchangeContext(ctx, q, server.String())
+	return m, err
 }
 
 func sameQuestion(q, r *dns.Msg) bool {

@@ -27,12 +27,15 @@ const (
 type Config struct {
 	Servers []netip.AddrPort // asked in this order
 	Support Support
+	// Exchange carries a question to a server by udp or tcp and brings its answer; nil: sockets do. Tests in virtual time have none.
+	Exchange func(ctx context.Context, network string, server netip.AddrPort, q *dns.Msg) (*dns.Msg, error)
 }
 
 // Resolver finds next hops. Its methods may be called by several goroutines.
 type Resolver struct {
 	servers []netip.AddrPort
 	support Support
+	carry   func(ctx context.Context, network string, server netip.AddrPort, q *dns.Msg) (*dns.Msg, error)
 	try     time.Duration   // tryTime
 	ctx     context.Context // ends the look-ups under way: Close
 	cancel  context.CancelFunc
@@ -61,7 +64,7 @@ type lookup struct {
 // New makes a Resolver. It starts nothing.
 func New(cfg Config) *Resolver {
 	r := &Resolver{
-		servers: cfg.Servers, support: cfg.Support, try: tryTime, cache: cache{entries: map[question]*entry{}},
+		servers: cfg.Servers, support: cfg.Support, carry: cfg.Exchange, try: tryTime, cache: cache{entries: map[question]*entry{}},
 		silent: map[netip.AddrPort]time.Time{}, flights: map[question]*flight{}, lookups: map[Query]*lookup{},
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())

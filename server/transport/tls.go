@@ -56,8 +56,8 @@ func (d *Domains) Number(name string) (n Domain, ok bool) {
 	return n, true
 }
 
-// name returns the name of a number, "" for 0.
-func (d *Domains) name(n Domain) string {
+// Name returns the name of a number, "" for 0.
+func (d *Domains) Name(n Domain) string {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	if n == 0 || int(n) > len(d.names) {
@@ -86,7 +86,7 @@ func (s *Sockets) handshake(c *conn, nc *net.TCPConn, rc syscall.RawConn, accept
 	if accepted {
 		t.Conn = tls.Server(&t.below, s.tls.Server)
 	} else {
-		t.Conn = tls.Client(&t.below, s.tls.Client(s.tls.Domains.name(c.flow.Domain)))
+		t.Conn = tls.Client(&t.below, s.tls.Client(s.tls.Domains.Name(c.flow.Domain)))
 	}
 	if err := t.HandshakeContext(ctx); err != nil {
 		return nil, fmt.Errorf("TLS with %s: %w", c.flow.Remote, err)

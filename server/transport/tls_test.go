@@ -365,8 +365,8 @@ func TestDomains(t *testing.T) {
 	var d Domains
 	one, _ := d.Number("A.example.")
 	two, _ := d.Number("b.example")
-	if again, ok := d.Number("a.EXAMPLE"); again != one || !ok || one == two || d.name(one) != "a.example" || d.name(0) != "" || d.name(99) != "" {
-		t.Errorf("got %d %d %d, names %q %q", one, two, again, d.name(one), d.name(two))
+	if again, ok := d.Number("a.EXAMPLE"); again != one || !ok || one == two || d.Name(one) != "a.example" || d.Name(0) != "" || d.Name(99) != "" {
+		t.Errorf("got %d %d %d, names %q %q", one, two, again, d.Name(one), d.Name(two))
 	}
 	for i := range maxDomains {
 		d.Number(fmt.Sprint(i))
