@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -18,7 +19,9 @@ import (
 	"sipd/internal/siptest"
 	"sipd/internal/siptest/flow"
 	"sipd/location"
+	"sipd/resolve"
 	"sipd/server"
+	"sipd/server/transport"
 	"sipd/sipaddr"
 	"sipd/store"
 	"sipd/store/cache"
@@ -116,12 +119,14 @@ type process struct {
 	server                   *server.Server
 	stopServer, stopLocation context.CancelFunc
 	served, located          chan error
+	resolver                 *resolve.Resolver
 	dead                     atomic.Bool // its rows are not written any more
 }
 
 // die ends what would still write into the store. The rest of the process is cut off from the network and can do nothing.
 func (p *process) die() {
 	p.dead.Store(true)
+	p.resolver.Close()
 	p.stopLocation()
 }
 
@@ -131,6 +136,7 @@ func (p *process) stop(t *testing.T) {
 	if err := <-p.served; err != nil {
 		t.Errorf("server.Run: %v", err)
 	}
+	p.resolver.Close()
 	p.stopLocation()
 	<-p.located
 }
@@ -139,6 +145,9 @@ func (p *process) stop(t *testing.T) {
 func boot(t *testing.T, n *siptest.Net, f *flow.Flow, mem *storetest.Mem, log *rows) *process {
 	t.Helper()
 	set := map[string][]string{"ServerName": {"sip.example.org"}, "PrivateKey": {"a key for tests that nobody else has"}}
+	if slices.Contains(f.Listens, "tls") {
+		set["TLSCertificate"], set["TLSKey"] = []string{"certificate.pem"}, []string{"key.pem"}
+	}
 	for _, s := range f.Settings {
 		set[s.Name] = append(set[s.Name], s.Value)
 	}
@@ -169,8 +178,10 @@ func boot(t *testing.T, n *siptest.Net, f *flow.Flow, mem *storetest.Mem, log *r
 			log.add(row)
 		}
 	}
+	p.resolver = resolve.New(resolve.Config{Servers: []netip.AddrPort{siptest.NameServerAddr}, Support: support(n), Exchange: n.Names.Exchange})
 	p.server, err = server.New(server.Config{
 		Net: n, Tables: tables.Snapshot, Location: loc, RequestLog: write, Log: slog.New(slog.DiscardHandler),
+		Resolver: p.resolver, Domains: &n.Domains,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -181,6 +192,19 @@ func boot(t *testing.T, n *siptest.Net, f *flow.Flow, mem *storetest.Mem, log *r
 	go func() { p.served <- p.server.Run(serve) }()
 	go func() { p.located <- loc.Run(locate) }()
 	return p
+}
+
+// support is what a server on n can send by.
+func support(n *siptest.Net) (have resolve.Support) {
+	for _, to := range []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()} {
+		for p, can := range map[transport.Proto]*bool{transport.UDP: &have.UDP, transport.TCP: &have.TCP, transport.TLS: &have.TLS} {
+			if _, ok := n.Source(p, to); ok {
+				*can = true
+				have.IPv4, have.IPv6 = have.IPv4 || to.Is4(), have.IPv6 || to.Is6()
+			}
+		}
+	}
+	return have
 }
 
 // fill writes the domains, users, aliases and bindings of a flow into the store.

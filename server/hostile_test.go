@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sipd/internal/siptest"
+	"sipd/server/transport"
 )
 
 // TestResponseWithoutTheCallersVia is about a phone that answers with our Via alone: nothing can go upstream as it is (RFC
@@ -132,7 +133,7 @@ func TestCopyTooLong(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			onRig(t, "user bob\npeer alice 10.0.0.1\npeer bob1 10.0.0.11 bob tcp bound", func(r *rig) {
 				alice, bob := r.host("10.0.0.1"), r.host("10.0.0.11")
-				conn, err := alice.Dial()
+				conn, err := alice.Dial(transport.TCP)
 				if err != nil {
 					t.Fatal(err)
 				}

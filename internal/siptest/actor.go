@@ -460,7 +460,7 @@ func (a *actor) transmit(s *flow.Step, data []byte, conn *Conn) (*Conn, error) {
 	}
 	if conn == nil || !conn.Open() {
 		var err error
-		if conn, err = a.hosts[0].Dial(); err != nil {
+		if conn, err = a.hosts[0].Dial(a.Proto); err != nil {
 			return nil, err
 		}
 		a.conns[s.Words["conn"]] = conn

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"sipd/internal/siptest/flow"
+	"sipd/server/transport"
 )
 
 // check says what is wrong with a message that a step waited for.
@@ -91,12 +92,12 @@ func (r *runner) checkHead(a *actor, h flow.Head, m *sipMessage) error {
 
 // serverVia checks that v is a Via of the server towards a.
 func (r *runner) serverVia(a *actor, v via) error {
-	own := ServerAddr
-	if a.Addr.Addr().Is6() {
-		own = ServerAddr6
+	own, port := a.server(), ":5060"
+	if a.Proto == transport.TLS {
+		port = ":5061"
 	}
 	named := slices.ContainsFunc(r.flow.Settings, func(s flow.Setting) bool { return s.Name == "ProxyName" })
-	if !named && v.sentBy != own.String() && v.sentBy != strings.TrimSuffix(own.String(), ":5060") {
+	if !named && v.sentBy != own.String() && v.sentBy != strings.TrimSuffix(own.String(), port) {
 		return fmt.Errorf("sent-by of the topmost Via is %s, want the server's address %v", v.sentBy, own)
 	}
 	if v.proto != a.Proto.String() {

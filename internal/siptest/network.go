@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"sipd/server/certs"
 	"sipd/server/transport"
 )
 
@@ -24,7 +25,10 @@ var (
 // has dealt with the message, and what it flushed lies at the hosts. It has no goroutine and no socket, so it can be used
 // in a testing/synctest bubble.
 type Net struct {
-	own []netip.AddrPort
+	Names   *NameServer
+	Domains transport.Domains // behind Flow.Domain: server.Config.Domains
+
+	listeners []listener
 
 	// Shape, when set, decides the fate of each datagram: one copy is delivered after each delay it returns, none loses
 	// it. Streams are never shaped. Set it before the network is used.
@@ -41,6 +45,12 @@ type Net struct {
 }
 
 var _ transport.Network = (*Net)(nil)
+
+// listener is where the server listens.
+type listener struct {
+	proto transport.Proto
+	addr  netip.AddrPort
+}
 
 // Event is one message on the wire, for the report of a failed flow.
 type Event struct {
@@ -64,6 +74,10 @@ type Host struct {
 	Addr    netip.AddrPort
 	Refuses bool // nothing gets through: every send to it fails at once (an ICMP port unreachable, a refused connection)
 	NoTCP   bool // it refuses connections: a peer of RFC 2543
+	Dead    bool // nothing gets through, and nobody says so: connections fail when the connect limit is over
+
+	// Certificates are what it shows over TLS, its own first.
+	Certificates []*x509.Certificate
 
 	// Handle, when set, gets what arrives instead of the inbox. It may send only when Shape delays every message: else it
 	// would call the server from within the server.
@@ -78,19 +92,30 @@ type Conn struct {
 	// Certificates are those that the host has shown and the server has verified. Set them before the connection is used.
 	Certificates []*x509.Certificate
 
-	ID    transport.ConnID
-	host  *Host
-	local netip.AddrPort // the server's side
-	peer  netip.AddrPort // the host's side
-	open  bool
-	pend  []byte // what came and is not a whole message yet
+	ID     transport.ConnID
+	proto  transport.Proto
+	domain transport.Domain // that was asked for
+	host   *Host
+	local  netip.AddrPort // the server's side
+	peer   netip.AddrPort // the host's side
+	open   bool
+	pend   []byte // what came and is not a whole message yet
 }
 
 // NewNet returns a network whose server listens on own, by UDP and TCP each.
 func NewNet(own ...netip.AddrPort) *Net {
-	n := &Net{own: own, hosts: map[netip.AddrPort]*Host{}, conns: map[transport.ConnID]*Conn{}}
+	n := &Net{Names: newNameServer(), hosts: map[netip.AddrPort]*Host{}, conns: map[transport.ConnID]*Conn{}}
 	n.nobody.net = n
+	for _, a := range own {
+		n.Listen(transport.UDP, a)
+		n.Listen(transport.TCP, a)
+	}
 	return n
+}
+
+// Listen adds a listener of the server, before the network is used.
+func (n *Net) Listen(p transport.Proto, addr netip.AddrPort) {
+	n.listeners = append(n.listeners, listener{p, addr})
 }
 
 // Host puts a host on the network.
@@ -141,9 +166,9 @@ func (n *Net) Crash() {
 
 // Source returns the server's address of the family of remote.
 func (n *Net) Source(p transport.Proto, remote netip.Addr) (netip.AddrPort, bool) {
-	for _, a := range n.own {
-		if (p == transport.UDP || p == transport.TCP) && a.Addr().Is4() == remote.Unmap().Is4() {
-			return a, true
+	for _, l := range n.listeners {
+		if p == l.proto && l.addr.Addr().Is4() == remote.Unmap().Is4() {
+			return l.addr, true
 		}
 	}
 	return netip.AddrPort{}, false
@@ -151,8 +176,8 @@ func (n *Net) Source(p transport.Proto, remote netip.Addr) (netip.AddrPort, bool
 
 // Own tells whether addr is the server's.
 func (n *Net) Own(addr netip.AddrPort) bool {
-	return slices.ContainsFunc(n.own, func(a netip.AddrPort) bool {
-		return a.Addr() == addr.Addr().Unmap() && (addr.Port() == 0 || a.Port() == addr.Port())
+	return slices.ContainsFunc(n.listeners, func(l listener) bool {
+		return l.addr.Addr() == addr.Addr().Unmap() && (addr.Port() == 0 || l.addr.Port() == addr.Port())
 	})
 }
 
@@ -165,6 +190,9 @@ func (n *Net) Certificates(id transport.ConnID) []*x509.Certificate {
 	}
 	return nil
 }
+
+// Alias does nothing: which connections are shared is package transport's alone.
+func (n *Net) Alias(transport.ConnID, []byte, uint16) {}
 
 // Log returns every message so far.
 func (n *Net) Log() []Event {
@@ -187,7 +215,10 @@ func (n *Net) deliver(life int, o *transport.Out, packets []transport.Packet) {
 	}
 	var failed []failure
 	for _, p := range packets {
-		if err := n.toHost(p.To, bytes.Clone(p.Data)); err != nil {
+		err := n.toHost(p.To, bytes.Clone(p.Data))
+		if errors.Is(err, errNoAnswer) {
+			time.AfterFunc(connectTime, func() { n.sendFailed(p.Ref, err) })
+		} else if err != nil {
 			failed = append(failed, failure{p.Ref, err})
 		}
 	}
@@ -199,6 +230,24 @@ func (n *Net) deliver(life int, o *transport.Out, packets []transport.Packet) {
 			r.SendFailed(o, f.ref, f.err)
 		}
 	}
+}
+
+// connectTime is how long a connect waits for a host that is dead, errNoAnswer what it then says.
+const connectTime = 2 * time.Second
+
+var errNoAnswer = errors.New("siptest: nobody answers there")
+
+// sendFailed tells the server later.
+func (n *Net) sendFailed(ref transport.Ref, err error) {
+	n.mu.Lock()
+	r := n.receiver
+	n.mu.Unlock()
+	if r == nil {
+		return
+	}
+	out := n.NewOut()
+	r.SendFailed(out, ref, err)
+	out.Flush()
 }
 
 // toHost delivers one message of the server.
@@ -215,6 +264,11 @@ func (n *Net) toHost(to transport.Flow, data []byte) error {
 			n.mu.Unlock()
 			return ErrRefused
 		}
+		if h != nil && h.Dead {
+			n.log = append(n.log, Event{At: time.Now(), From: local, To: remote, Proto: to.Proto, Data: data})
+			n.mu.Unlock()
+			return nil
+		}
 		n.mu.Unlock()
 		n.shaped(false, data, func(data []byte) { n.put(h, Arrival{Proto: to.Proto, From: local, Data: data}, remote) })
 		return nil
@@ -226,21 +280,45 @@ func (n *Net) toHost(to transport.Flow, data []byte) error {
 	}
 	named := c != nil
 	for _, o := range n.conns {
-		if !named && o.open && o.peer == remote && (c == nil || o.ID < c.ID) {
+		fits := o.proto == to.Proto && o.peer == remote && (to.Domain == 0 || o.domain == to.Domain) // Asked for whom it was.
+		if !named && o.open && fits && (c == nil || o.ID < c.ID) {
 			c = o
 		}
 	}
-	if h := n.hosts[remote]; c == nil && h != nil && !h.Refuses && !h.NoTCP {
-		c = n.connect(h, netip.AddrPortFrom(local.Addr(), firstPort+uint16(n.lastConn)), remote) // Dialled: from no listener's port.
+	var err error
+	if c == nil {
+		c, err = n.dial(to, local, remote)
 	}
 	n.mu.Unlock()
-	if c == nil {
-		return ErrRefused
+	if err != nil {
+		return err
 	}
 	for _, m := range c.frame(data) {
 		n.put(c.host, Arrival{Proto: to.Proto, Conn: c, From: c.local, Data: m}, c.peer)
 	}
 	return nil
+}
+
+// dial opens a connection of the server. n.mu is held.
+func (n *Net) dial(to transport.Flow, local, remote netip.AddrPort) (*Conn, error) {
+	h := n.hosts[remote]
+	switch {
+	case h == nil || h.Refuses || h.NoTCP:
+		return nil, ErrRefused
+	case h.Dead:
+		return nil, errNoAnswer
+	case to.Proto == transport.TLS && to.Domain != 0:
+		a, err := theAuthority()
+		if err != nil {
+			return nil, err
+		}
+		if err := certs.Verify(h.Certificates, a.roots, n.Domains.Name(to.Domain), time.Now()); err != nil {
+			return nil, err
+		}
+	}
+	c := n.connect(h, to.Proto, netip.AddrPortFrom(local.Addr(), firstPort+uint16(n.lastConn)), remote) // From no listener's port.
+	c.domain = to.Domain
+	return c, nil
 }
 
 // frame adds data to the stream and returns the whole messages in it.
@@ -257,9 +335,9 @@ func (c *Conn) frame(data []byte) (messages [][]byte) {
 }
 
 // connect opens a connection. n.mu is held.
-func (n *Net) connect(h *Host, local, peer netip.AddrPort) *Conn {
+func (n *Net) connect(h *Host, p transport.Proto, local, peer netip.AddrPort) *Conn {
 	n.lastConn++
-	c := &Conn{ID: n.lastConn, host: h, local: local, peer: peer, open: true}
+	c := &Conn{ID: n.lastConn, proto: p, host: h, local: local, peer: peer, open: true}
 	n.conns[c.ID] = c
 	return c
 }
@@ -326,15 +404,24 @@ func (h *Host) Send(data []byte) error {
 // firstPort is where the ports of connections that hosts open begin.
 const firstPort = 40000
 
-// Dial opens a connection from h to the server.
-func (h *Host) Dial() (*Conn, error) {
-	local, ok := h.net.Source(transport.TCP, h.Addr.Addr())
+// Dial opens a connection from h to the server by TCP or TLS.
+func (h *Host) Dial(p transport.Proto) (*Conn, error) {
+	local, ok := h.net.Source(p, h.Addr.Addr())
 	if !ok {
-		return nil, fmt.Errorf("siptest: the server has no address of the family of %v", h.Addr)
+		return nil, fmt.Errorf("siptest: the server does not listen by %v in the family of %v", p, h.Addr)
+	}
+	var verified []*x509.Certificate
+	if p == transport.TLS {
+		var err error
+		if verified, err = verifyClient(h.Certificates); err != nil {
+			return nil, err
+		}
 	}
 	h.net.mu.Lock()
 	defer h.net.mu.Unlock()
-	return h.net.connect(h, local, netip.AddrPortFrom(h.Addr.Addr(), firstPort+uint16(h.net.lastConn))), nil
+	c := h.net.connect(h, p, local, netip.AddrPortFrom(h.Addr.Addr(), firstPort+uint16(h.net.lastConn)))
+	c.Certificates = verified
+	return c, nil
 }
 
 // Open tells whether the connection is.
@@ -352,7 +439,7 @@ func (c *Conn) Send(data []byte) error {
 		n.mu.Unlock()
 		return ErrClosed
 	}
-	n.log = append(n.log, Event{At: time.Now(), From: c.peer, To: c.local, Proto: transport.TCP, Data: bytes.Clone(data)})
+	n.log = append(n.log, Event{At: time.Now(), From: c.peer, To: c.local, Proto: c.proto, Data: bytes.Clone(data)})
 	n.mu.Unlock()
 	n.receive(c.flow(), data)
 	return nil
@@ -360,7 +447,7 @@ func (c *Conn) Send(data []byte) error {
 
 // flow is the connection as the server sees it.
 func (c *Conn) flow() transport.Flow {
-	return transport.Flow{Proto: transport.TCP, Conn: c.ID, Local: c.local, Remote: c.peer}
+	return transport.Flow{Proto: c.proto, Domain: c.domain, Conn: c.ID, Local: c.local, Remote: c.peer}
 }
 
 // Close closes the connection from the host's side.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"sipd/internal/siptest/flow"
+	"sipd/server/transport"
 )
 
 // The server's addresses in every flow, and the domain that is always its own.
@@ -19,6 +20,38 @@ var (
 	ServerAddr  = netip.MustParseAddrPort("10.0.0.100:5060")
 	ServerAddr6 = netip.MustParseAddrPort("[2001:db8::100]:5060")
 )
+
+// listen makes the listeners of a flow: words of its listens line.
+func listen(n *Net, words []string) {
+	for _, addr := range []netip.AddrPort{ServerAddr, ServerAddr6} {
+		if addr.Addr().Is4() && !slices.Contains(words, "ipv4") || addr.Addr().Is6() && !slices.Contains(words, "ipv6") {
+			continue
+		}
+		for _, p := range []transport.Proto{transport.UDP, transport.TCP, transport.TLS} {
+			if p == transport.TLS {
+				addr = netip.AddrPortFrom(addr.Addr(), tlsPort)
+			}
+			if slices.Contains(words, p.Param()) {
+				n.Listen(p, addr)
+			}
+		}
+	}
+}
+
+// tlsPort is where the server listens by TLS (RFC 3261 19.1.2).
+const tlsPort = 5061
+
+// server is the server's address as the peer knows it.
+func (a *actor) server() netip.AddrPort {
+	addr := ServerAddr
+	if a.Addr.Addr().Is6() {
+		addr = ServerAddr6
+	}
+	if a.Proto == transport.TLS {
+		addr = netip.AddrPortFrom(addr.Addr(), tlsPort)
+	}
+	return addr
+}
 
 // LogRow is a row of the request log as flows check it.
 type LogRow struct {
@@ -87,14 +120,24 @@ func Failures(t *testing.T, f *flow.Flow, start Start) []string {
 func play(t *testing.T, f *flow.Flow, start Start) (r *runner) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		n := NewNet(ServerAddr, ServerAddr6)
+		n := NewNet()
+		listen(n, f.Listens)
 		r = &runner{flow: f, net: n, actors: map[string]*actor{}, met: map[*flow.Step]bool{}, nobody: n.Nobody()}
 		for _, p := range f.Peers {
 			a := &actor{Peer: p, run: r, conns: map[string]*Conn{}, legs: map[string]*leg{}, nonces: map[string]int{}}
 			a.hosts = []*Host{n.Host(p.Addr)}
-			a.hosts[0].Refuses, a.hosts[0].NoTCP = p.Refuses, p.NoTCP
+			a.hosts[0].Refuses, a.hosts[0].NoTCP, a.hosts[0].Dead = p.Refuses, p.NoTCP, p.Dead
+			var err error
+			if a.hosts[0].Certificates, err = certificates(p); err != nil {
+				r.fail(0, "the certificate of %s: %v", p.Name, err)
+			}
 			r.actors[p.Name] = a
 			r.order = append(r.order, a)
+		}
+		for _, d := range f.DNS {
+			if err := n.Names.Change(d); err != nil {
+				r.fail(d.Line, "%v", err)
+			}
 		}
 		for _, s := range f.Steps {
 			if src, ok := s.Words["source"]; ok {
@@ -159,12 +202,15 @@ func (r *runner) steps(system *System) {
 	}
 }
 
-// act does what a send, close or restart step says.
+// act does what a send, close, restart or change step says.
 func (r *runner) act(s *flow.Step, system *System) error {
-	if s.Kind == flow.Restart {
+	switch s.Kind {
+	case flow.Restart:
 		r.net.Crash()
 		system.Restart()
 		return nil
+	case flow.Change:
+		return r.net.Names.Change(s.DNS)
 	}
 	a := r.actors[s.Peer.Name]
 	if s.Kind == flow.Close {
@@ -371,10 +417,7 @@ func (r *runner) fill(a *actor, text string) string {
 	return place.ReplaceAllStringFunc(text, func(p string) string {
 		switch p {
 		case "{proxy}":
-			if a.Addr.Addr().Is6() {
-				return ServerAddr6.String()
-			}
-			return ServerAddr.String()
+			return a.server().String()
 		case "{rr}":
 			for _, m := range slices.Backward(a.received) {
 				if rr := m.values("record-route"); len(rr) > 0 {
@@ -407,7 +450,7 @@ func (r *runner) fill(a *actor, text string) string {
 
 // ladder lists every message on the wire.
 func (r *runner) ladder() string {
-	names := map[string]string{ServerAddr.String(): "proxy", ServerAddr6.String(): "proxy"}
+	names := map[string]string{}
 	for _, a := range r.order {
 		for _, h := range a.hosts {
 			names[h.Addr.String()] = a.Name
@@ -419,6 +462,9 @@ func (r *runner) ladder() string {
 	name := func(a netip.AddrPort) string {
 		if n := names[a.String()]; n != "" {
 			return n
+		}
+		if a.Addr() == ServerAddr.Addr() || a.Addr() == ServerAddr6.Addr() {
+			return "proxy"
 		}
 		return a.String()
 	}

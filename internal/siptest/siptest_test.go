@@ -278,7 +278,7 @@ func TestNetStreams(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n, e := network(t)
 		h := n.Host(netip.MustParseAddrPort("10.0.0.1:5060"))
-		c, err := h.Dial()
+		c, err := h.Dial(transport.TCP)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -314,7 +314,7 @@ func TestNetCrash(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n, old := network(t)
 		h := n.Host(netip.MustParseAddrPort("10.0.0.1:5060"))
-		c, err := h.Dial()
+		c, err := h.Dial(transport.TCP)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -24,6 +24,8 @@ type Flow struct {
 	Aliases  []Alias
 	Settings []Setting
 	Peers    []*Peer
+	Listens  []string // what the server listens by: udp, tcp, tls, ipv4, ipv6
+	DNS      []*DNS   // what the name server knows at the beginning
 
 	Steps   []*Step
 	Ignores []*Step
@@ -58,6 +60,23 @@ type Peer struct {
 	Bound   *Binding // registered before the flow begins
 	Refuses bool
 	NoTCP   bool // connections to it are refused
+	Dead    bool // nothing gets through, and nobody says so
+
+	Certificate []string // the domains and addresses its certificate speaks for; nil: it has none
+	Expired     bool     // the certificate
+	SelfSigned  bool
+}
+
+// DNS is a record that the name server has, or how it behaves.
+type DNS struct {
+	Line  int
+	Text  string
+	Name  string // lower case; "": all names
+	Type  string // A, AAAA, SRV, NAPTR, CNAME; "": see Does
+	Data  string
+	TTL   int // in seconds
+	Does  string
+	Delay time.Duration // Does is "slow"
 }
 
 // Binding is a contact that is there before the flow begins.
@@ -80,6 +99,7 @@ const (
 	Expect       // a message must arrive
 	Close        // the peer closes its connections
 	Restart      // the server dies and another one takes its place
+	Change       // of what the name server knows
 	Quiet
 )
 
@@ -97,6 +117,7 @@ type Step struct {
 	Heads  []Head
 	Body   []string // body lines, of a raw message all lines
 	Raw    bool
+	DNS    *DNS // Change
 }
 
 // Has tells whether a word stands in the step.

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -38,6 +39,12 @@ func Parse(name, text string) (*Flow, error) {
 		p.n = i + 1
 		if err := p.line(strings.TrimRight(l, " \t\r")); err != nil {
 			return nil, fmt.Errorf("%s:%d: %w", name, p.n, err)
+		}
+	}
+	if len(p.f.Listens) == 0 {
+		p.f.Listens = []string{"udp", "tcp", "ipv4", "ipv6"}
+		if slices.ContainsFunc(p.f.Peers, func(q *Peer) bool { return q.Proto == transport.TLS }) {
+			p.f.Listens = append(p.f.Listens, "tls")
 		}
 	}
 	switch {
@@ -102,6 +109,17 @@ func (p *parser) line(l string) error {
 		p.f.Settings = append(p.f.Settings, Setting{words[1], strings.Join(words[2:], " ")})
 	case "peer":
 		return p.peer(words[1:])
+	case "dns":
+		d, err := p.dns(l, words[1:])
+		p.f.DNS = append(p.f.DNS, d)
+		return err
+	case "listens":
+		for _, w := range words[1:] {
+			if !slices.Contains([]string{"udp", "tcp", "tls", "ipv4", "ipv6"}, w) {
+				return fmt.Errorf("%q is none of udp, tcp, tls, ipv4, ipv6", w)
+			}
+		}
+		p.f.Listens = words[1:]
 	case "at":
 		return p.at(l)
 	case "ignore":
@@ -116,7 +134,7 @@ func (p *parser) line(l string) error {
 	case "log":
 		return p.log(l, words[1:])
 	default:
-		return fmt.Errorf("%q is none of domain, user, alias, set, peer, at, ignore, quiet, log", words[0])
+		return fmt.Errorf("%q is none of domain, user, alias, set, peer, dns, listens, at, ignore, quiet, log", words[0])
 	}
 	return nil
 }
@@ -162,7 +180,7 @@ func (p *parser) alias(words []string) error {
 	return nil
 }
 
-// peer reads: peer NAME ADDRESS[:PORT] [AOR] [tcp] [refuses] [notcp] [bound [q=] [action=] [static] [expires=] [uri=] [instance=]].
+// peer reads: peer NAME ADDRESS[:PORT] [AOR] [tcp|tls [certificate=]] [refuses] [notcp] [dead] [bound [q=] [action=] [static] [expires=] [uri=] [instance=]].
 func (p *parser) peer(words []string) error {
 	if len(words) < 2 {
 		return fmt.Errorf("want: peer alice 10.0.0.1")
@@ -178,6 +196,9 @@ func (p *parser) peer(words []string) error {
 			return fmt.Errorf("%q is not an address: want 10.0.0.1, 10.0.0.1:5070 or [2001:db8::1]", words[1])
 		}
 		addr = netip.AddrPortFrom(a, 5060)
+		if slices.Contains(words[2:], "tls") {
+			addr = netip.AddrPortFrom(a, 5061)
+		}
 	}
 	q := &Peer{Name: name, Addr: addr, AOR: name + "@elsewhere.example"}
 	for _, w := range words[2:] {
@@ -185,6 +206,12 @@ func (p *parser) peer(words []string) error {
 		switch {
 		case w == "tcp":
 			q.Proto = transport.TCP
+		case w == "tls":
+			q.Proto = transport.TLS
+		case key == "certificate" && valued:
+			q.certificate(value)
+		case w == "dead":
+			q.Dead = true
 		case w == "refuses":
 			q.Refuses = true
 		case w == "notcp":
@@ -225,9 +252,67 @@ func (p *parser) peer(words []string) error {
 	return nil
 }
 
-// sentBy is the peer's address as in Via and Contact.
+// certificate reads the value of certificate=: names and addresses, wrong, expired and self.
+func (q *Peer) certificate(value string) {
+	for name := range strings.SplitSeq(value, ",") {
+		switch name {
+		case "wrong":
+			q.Certificate = append(q.Certificate, "somebody-else.example")
+		case "expired":
+			q.Expired = true
+		case "self":
+			q.SelfSigned = true
+		default:
+			q.Certificate = append(q.Certificate, strings.Trim(name, "[]"))
+		}
+	}
+}
+
+// dns reads: dns NAME TYPE DATA [ttl=SECONDS], dns [NAME] silent|servfail|refused|slow=0.5s|answers, dns NAME gone.
+func (p *parser) dns(l string, words []string) (*DNS, error) {
+	d := &DNS{Line: p.n, Text: l, TTL: 300}
+	if n := len(words) - 1; n > 0 && strings.HasPrefix(words[n], "ttl=") {
+		var err error
+		if d.TTL, err = strconv.Atoi(strings.TrimPrefix(words[n], "ttl=")); err != nil || d.TTL < 0 {
+			return nil, fmt.Errorf("%q: want seconds", words[n])
+		}
+		words = words[:n]
+	}
+	if len(words) == 0 {
+		return nil, fmt.Errorf("want: dns sip1.other.example A 10.0.0.51, or dns silent")
+	}
+	last := words[len(words)-1]
+	does, value, _ := strings.Cut(last, "=")
+	switch {
+	case len(words) > 2:
+		d.Name, d.Type, d.Data = strings.ToLower(words[0]), words[1], strings.Join(words[2:], " ")
+		if !slices.Contains([]string{"A", "AAAA", "SRV", "NAPTR", "CNAME"}, d.Type) {
+			return nil, fmt.Errorf("%q is none of A, AAAA, SRV, NAPTR, CNAME", d.Type)
+		}
+		return d, nil
+	case len(words) == 2:
+		d.Name = strings.ToLower(words[0])
+	}
+	switch d.Does = does; does {
+	case "silent", "servfail", "refused", "answers":
+	case "gone":
+		if d.Name == "" {
+			return nil, fmt.Errorf("want: dns NAME gone")
+		}
+	case "slow":
+		var err error
+		if d.Delay, err = time.ParseDuration(value); err != nil || d.Delay <= 0 {
+			return nil, fmt.Errorf("%q: want slow=0.5s", last)
+		}
+	default:
+		return nil, fmt.Errorf("%q is none of silent, servfail, refused, slow=, answers, gone", last)
+	}
+	return d, nil
+}
+
+// SentBy is the peer's address as in Via and Contact.
 func (q *Peer) SentBy() string {
-	if q.Addr.Port() == 5060 {
+	if port := q.Addr.Port(); port == 5060 && q.Proto != transport.TLS || port == 5061 && q.Proto == transport.TLS {
 		if q.Addr.Addr().Is6() {
 			return "[" + q.Addr.Addr().String() + "]"
 		}
@@ -236,12 +321,12 @@ func (q *Peer) SentBy() string {
 	return q.Addr.String()
 }
 
-// contact is the peer's Contact URI.
+// Contact is the peer's Contact URI.
 func (q *Peer) Contact() string {
 	user, _, _ := strings.Cut(q.AOR, "@")
 	uri := "sip:" + user + "@" + q.SentBy()
-	if q.Proto == transport.TCP {
-		uri += ";transport=tcp"
+	if q.Proto != transport.UDP {
+		uri += ";transport=" + q.Proto.Param()
 	}
 	return uri
 }
@@ -251,7 +336,7 @@ func (p *parser) step(l string, k Kind) *Step {
 	return &Step{Line: p.n, Text: l, Kind: k, At: p.now, Words: map[string]string{}}
 }
 
-// at reads: at TIME FROM -> TO MESSAGE, at TIME NAME closes, at TIME proxy restarts.
+// at reads: at TIME FROM -> TO MESSAGE, at TIME NAME closes, at TIME proxy restarts, at TIME dns ....
 func (p *parser) at(l string) error {
 	if p.ended {
 		return fmt.Errorf("nothing follows a quiet line but log lines")
@@ -271,6 +356,12 @@ func (p *parser) at(l string) error {
 	if words[2] == "proxy" && words[3] == "restarts" && len(words) == 4 {
 		p.f.Steps = append(p.f.Steps, p.step(l, Restart))
 		return nil
+	}
+	if words[2] == "dns" {
+		s := p.step(l, Change)
+		s.DNS, err = p.dns(l, words[3:])
+		p.f.Steps = append(p.f.Steps, s)
+		return err
 	}
 	if words[3] == "closes" && len(words) == 4 {
 		s := p.step(l, Close)
