@@ -39,6 +39,9 @@ const (
 	Warning
 	RetryAfter
 	Unsupported
+	PAssertedIdentity
+	PPreferredIdentity
+	Privacy
 	numHeaders
 )
 
@@ -62,6 +65,7 @@ var headerNames = [numHeaders]string{
 	ProxyAuthenticate: "Proxy-Authenticate", Path: "Path", Timestamp: "Timestamp", UserAgent: "User-Agent",
 	MaxBreadth: "Max-Breadth", Reason: "Reason", Date: "Date", Event: "Event", ContentEncoding: "Content-Encoding",
 	Accept: "Accept", Allow: "Allow", Warning: "Warning", RetryAfter: "Retry-After", Unsupported: "Unsupported",
+	PAssertedIdentity: "P-Asserted-Identity", PPreferredIdentity: "P-Preferred-Identity", Privacy: "Privacy",
 }
 
 // String returns the long name, "" for OtherHeader.
@@ -90,7 +94,7 @@ func longName(c byte) string {
 }
 
 // longestName is the longest of headerNames.
-const longestName = len("Proxy-Authorization")
+const longestName = len("P-Preferred-Identity")
 
 // byLength and byLetter find the id of a name in any case: the names of each length, and the compact forms.
 var byLength, byLetter = makeNames()
