@@ -27,7 +27,10 @@ var (
 )
 
 // wire is a network that keeps what was sent last to each of two phones.
-type wire struct{ toAlice, toBob []byte }
+type wire struct {
+	toAlice, toBob []byte
+	aliases        []string // that were asked for
+}
 
 func (w *wire) Run(ctx context.Context, _ transport.Receiver) error { <-ctx.Done(); return ctx.Err() }
 func (w *wire) NewOut() *transport.Out {
@@ -44,6 +47,9 @@ func (w *wire) NewOut() *transport.Out {
 func (w *wire) Source(transport.Proto, netip.Addr) (netip.AddrPort, bool) { return proxyAddr, true }
 func (w *wire) Own(a netip.AddrPort) bool                                 { return a == proxyAddr }
 func (w *wire) Certificates(transport.ConnID) []*x509.Certificate         { return nil }
+func (w *wire) Alias(id transport.ConnID, host []byte, port uint16) {
+	w.aliases = append(w.aliases, fmt.Sprintf("%d %s %d", id, host, port))
+}
 
 func benchServer(tb testing.TB, settings map[string]string, maxOpen int) (*Server, *wire) {
 	tb.Helper()

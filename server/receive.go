@@ -27,6 +27,9 @@ func (s *Server) Receive(out *transport.Out, from transport.Flow, raw []byte) {
 		s.dropped.Add(1)
 		return
 	}
+	if from.Proto == transport.TLS && x.msg.IsRequest() && x.msg.Top().Alias {
+		s.net.Alias(from.Conn, x.msg.Top().Host, x.msg.Top().Port) // RFC 5923 8.2
+	}
 	sh := s.transactions.Shard(x.msg.CallID())
 	sh.Enter(out, x.now)
 	defer sh.Leave()

@@ -93,6 +93,7 @@ func (w *wires) Source(proto transport.Proto, to netip.Addr) (netip.AddrPort, bo
 
 func (w *wires) Own(a netip.AddrPort) bool                         { return a == proxyAddr }
 func (w *wires) Certificates(transport.ConnID) []*x509.Certificate { return nil }
+func (w *wires) Alias(transport.ConnID, []byte, uint16)            {}
 
 // homes are the contacts of the users: user, address, q in thousandths.
 var homes = []struct {

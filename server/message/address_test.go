@@ -110,7 +110,7 @@ func TestNextParam(t *testing.T) {
 }
 
 func TestParseVia(t *testing.T) {
-	v, err := message.ParseVia([]byte(" sip / 2.0 / udp\t[2001:db8::1] : 5070 ; MADDR=[ff02::1]; ttl = 16;Branch=z9hG4bKx;received=192.0.2.9;rport=17;x=\"a,b\" "))
+	v, err := message.ParseVia([]byte(" sip / 2.0 / udp\t[2001:db8::1] : 5070 ; MADDR=[ff02::1]; ttl = 16;Branch=z9hG4bKx;received=192.0.2.9;ALIAS;rport=17;x=\"a,b\" "))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,6 +123,7 @@ func TestParseVia(t *testing.T) {
 	is(t, "received", text(v.Received), "192.0.2.9")
 	is(t, "rport", v.Rport, 17)
 	is(t, "has rport", v.HasRport, true)
+	is(t, "alias", v.Alias, true)
 	for _, bad := range []string{"", "UDP h", "SIP/2.0/UDP", "SIP/2.0/UDP a, SIP/2.0/UDP b", "SIP/2.0/UDP a;", strings.Repeat("x", message.MaxMessage+1)} {
 		if _, err := message.ParseVia([]byte(bad)); err == nil {
 			t.Errorf("%.60q: got no error", bad)

@@ -17,6 +17,7 @@ type ViaValue struct {
 	Rport     uint16 // 0 when empty
 	Maddr     []byte
 	TTL       []byte
+	Alias     bool   // RFC 5923 7
 	Text      []byte // the whole value
 }
 
@@ -43,6 +44,7 @@ type viaParts struct {
 	port      uint16
 	rportNum  uint16
 	hasRport  bool
+	alias     bool
 	usable    bool // sent-by was read, so that a response can go somewhere
 }
 
@@ -195,6 +197,8 @@ func (v *viaParts) setParam(b []byte, p param) (what string) {
 			v.rportNum = uint16(n)
 		} else if equalFold(name, "maddr") {
 			v.maddr = trimBrackets(b, value)
+		} else if equalFold(name, "alias") {
+			v.alias = true
 		}
 	case 6:
 		if equalFold(name, "branch") {
@@ -224,7 +228,7 @@ func (v *viaParts) view(b []byte) ViaValue {
 	return ViaValue{
 		Transport: v.transport.of(b), Host: v.host.of(b), Port: v.port,
 		Branch: v.branch.opt(b), Received: v.received.opt(b), HasRport: v.hasRport, Rport: v.rportNum,
-		Maddr: v.maddr.opt(b), TTL: v.ttl.opt(b), Text: v.text.of(b),
+		Maddr: v.maddr.opt(b), TTL: v.ttl.opt(b), Alias: v.alias, Text: v.text.of(b),
 	}
 }
 

@@ -126,6 +126,9 @@ func (c *Context) write(x *scratch, b *branch, flow transport.Flow) {
 func (p *Proxy) appendVia(dst []byte, flow transport.Flow) []byte {
 	dst = append(append(append(dst, "SIP/2.0/"...), flow.Proto.String()...), ' ')
 	dst = p.appendHost(dst, flow)
+	if flow.Proto == transport.TLS && flow.Domain != 0 {
+		dst = append(dst, ";alias"...) // RFC 5923 8.1: a server that has seen our certificate may send its requests over this connection.
+	}
 	return append(dst, ";branch="...)
 }
 

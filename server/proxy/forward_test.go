@@ -51,3 +51,22 @@ func TestBehindNAT(t *testing.T) {
 		}
 	}
 }
+
+// RFC 5923 8.1: a server that has seen our certificate may use the connection for its requests; telephones and others are not asked to.
+func TestViaAlias(t *testing.T) {
+	local := netip.MustParseAddrPort("192.0.2.1:5061")
+	for _, tt := range []struct {
+		name string
+		flow transport.Flow
+		want string
+	}{
+		{"a server of a domain", transport.Flow{Proto: transport.TLS, Domain: 3, Local: local}, "SIP/2.0/TLS 192.0.2.1:5061;alias;branch="},
+		{"a telephone", transport.Flow{Proto: transport.TLS, Conn: 4, Local: local}, "SIP/2.0/TLS 192.0.2.1:5061;branch="},
+		{"TCP", transport.Flow{Proto: transport.TCP, Local: local}, "SIP/2.0/TCP 192.0.2.1:5061;branch="},
+		{"UDP", transport.Flow{Local: local}, "SIP/2.0/UDP 192.0.2.1:5061;branch="},
+	} {
+		if got := string(New(Config{}).appendVia(nil, tt.flow)); got != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}

@@ -32,6 +32,7 @@ func (ownNet) Source(_ transport.Proto, remote netip.Addr) (netip.AddrPort, bool
 }
 
 func (ownNet) Certificates(transport.ConnID) []*x509.Certificate { return nil }
+func (ownNet) Alias(transport.ConnID, []byte, uint16)            {}
 
 func (ownNet) Own(a netip.AddrPort) bool {
 	return a == netip.MustParseAddrPort("127.0.0.1:5060") || a == netip.MustParseAddrPort("10.0.0.100:5060")

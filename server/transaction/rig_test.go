@@ -38,6 +38,7 @@ type rig struct {
 func (r *rig) Run(ctx context.Context, _ transport.Receiver) error { <-ctx.Done(); return ctx.Err() }
 func (r *rig) Own(netip.AddrPort) bool                             { return false }
 func (r *rig) Certificates(transport.ConnID) []*x509.Certificate   { return nil }
+func (r *rig) Alias(transport.ConnID, []byte, uint16)              {}
 func (r *rig) NewOut() *transport.Out {
 	return transport.NewOut(func(o *transport.Out, packets []transport.Packet) {
 		for _, p := range packets {

@@ -17,8 +17,10 @@ type conn struct {
 	flow   Flow       // set before the connection is in the table; Local of a dialled one before it is read from
 	source netip.Addr // what it counts against; invalid when it was dialled
 
-	dialling bool // guarded by table.mu
+	dialling bool        // guarded by table.mu
+	aliases  []remoteKey // guarded by table.mu: what it is found by besides its own keys (RFC 5923)
 
+	alias   atomic.Uint32 // the port of the aliases, 0 when there are none
 	keep    atomic.Bool
 	lastUse atomic.Int64 // when the last byte was received or message sent, since epoch
 

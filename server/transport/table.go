@@ -186,6 +186,7 @@ func (t *table) remove(c *conn) {
 			delete(t.byRemote, k)
 		}
 	}
+	t.unaliasLocked(c)
 	t.dialledLocked(c)
 	if c.source.IsValid() {
 		if t.bySource[c.source]--; t.bySource[c.source] == 0 {

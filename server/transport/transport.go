@@ -118,6 +118,9 @@ type Network interface {
 	// Certificates returns the certificates of the client that opened a TLS connection, its own first, up to an authority that
 	// we ask for (TLSClientCA); nil for all other connections, and when the client has shown none.
 	Certificates(id ConnID) []*x509.Certificate
+	// Alias says that a request over this TLS connection had the alias parameter and this sent-by in its topmost Via (port 0: none
+	// was written): where the client's certificates allow it, requests to him go over the connection (RFC 5923 8.2).
+	Alias(id ConnID, host []byte, port uint16)
 }
 
 // Why a message could not be sent, besides what the system says.
