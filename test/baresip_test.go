@@ -20,6 +20,33 @@ type account struct{ user, password, domain string }
 
 func (a account) uri() string { return "sip:" + a.user + "@" + a.domain }
 
+// access is the way between a phone and its server.
+type access struct {
+	transport string // udp, tcp or tls
+	server    string // as a URI has it: a name that DNS leads on from, or an address
+	ipv6      bool   // for everything, the sound, too
+	roots     string // for tls: the file with the authorities that the phone trusts
+}
+
+// overUDP is how phones reach a server by default.
+var overUDP = access{transport: "udp", server: serverIP}
+
+// own is the address of phone n, as a URI has it.
+func (a access) own(n int) string {
+	if a.ipv6 {
+		return "[" + phoneIP6(n) + "]"
+	}
+	return phoneIP(n)
+}
+
+// family picks by the address family.
+func (a access) family(v4, v6 string) string {
+	if a.ipv6 {
+		return v6
+	}
+	return v4
+}
+
 // phone is what scenarios do with a phone, whatever it is.
 type phone interface {
 	// registered waits until the phone is.
@@ -54,6 +81,7 @@ const (
 type baresip struct {
 	*process
 	dir  string
+	via  access
 	conn net.Conn
 
 	mu     sync.Mutex
@@ -62,7 +90,7 @@ type baresip struct {
 }
 
 // startBaresip starts phone number n of the namespace with a tone as its microphone.
-func startBaresip(t testing.TB, ns *namespace, n int, a account, tone float64) *baresip {
+func startBaresip(t testing.TB, ns *namespace, n int, a account, tone float64, via access) *baresip {
 	t.Helper()
 	need(t, "baresip")
 	dir := t.TempDir()
@@ -73,7 +101,7 @@ func startBaresip(t testing.TB, ns *namespace, n int, a account, tone float64) *
 	}
 	writeTone(t, filepath.Join(dir, "tone.wav"), tone, 60)
 	// 1.0.0 has no player for files; sndfile records what passes its filter.
-	config := fmt.Sprintf(`sip_listen %[1]s:5070
+	config := fmt.Sprintf(`sip_listen %[4]s:5070
 audio_source aufile,%[2]s/tone.wav
 audio_player aubridge,nil
 audio_alert aubridge,nil
@@ -89,17 +117,20 @@ module_app ctrl_tcp.so
 ctrl_tcp_listen %[1]s:4444
 snd_path %[2]s/rec
 call_max_calls 4
-`, phoneIP(n), dir, baresipModules(t))
-	line := fmt.Sprintf("<%s>;auth_user=%s;auth_pass=%s;outbound=\"sip:%s:5060;transport=udp\";regint=120;answermode=manual;audio_codecs=PCMU/8000/1\n",
-		a.uri(), a.user, a.password, serverIP)
+`, phoneIP(n), dir, baresipModules(t), via.own(n))
+	if via.roots != "" {
+		config += "sip_cafile " + via.roots + "\n"
+	}
+	line := fmt.Sprintf("<%s>;auth_user=%s;auth_pass=%s;outbound=\"sip:%s;transport=%s\";regint=120;answermode=manual;audio_codecs=PCMU/8000/1\n",
+		a.uri(), a.user, a.password, via.server, via.transport)
 	for name, text := range map[string]string{"config": config, "accounts": line, "contacts": ""} {
 		if err := os.WriteFile(filepath.Join(dir, "conf", name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	cmd := ns.command("baresip", "-4", "-s", "-f", filepath.Join(dir, "conf"))
+	cmd := ns.command("baresip", via.family("-4", "-6"), "-s", "-f", filepath.Join(dir, "conf"))
 	cmd.Dir = dir
-	b := &baresip{dir: dir, process: start(t, cmd)}
+	b := &baresip{dir: dir, via: via, process: start(t, cmd)}
 	eventually(t, phoneStart, "baresip's control socket", func() bool {
 		conn, err := ns.dial("tcp", phoneIP(n)+":4444")
 		b.conn = conn
@@ -194,7 +225,7 @@ func (b *baresip) do(t testing.TB, command, params string) {
 // registered reads the output: it registers before its control socket takes connections.
 func (b *baresip) registered(t testing.TB) {
 	t.Helper()
-	b.printed(t, 0, phoneStep, `\{0/UDP/v4\} 200 OK`)
+	b.printed(t, 0, phoneStep, `\{0/`+strings.ToUpper(b.via.transport)+`/`+b.via.family("v4", "v6")+`\} 200 OK`)
 }
 
 func (b *baresip) call(t testing.TB, uri string) { t.Helper(); b.do(t, "dial", uri) }

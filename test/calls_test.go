@@ -27,7 +27,7 @@ func TestPhones(t *testing.T) {
 			case "sqlite":
 				db, users = quickstart(t, ns, t.TempDir(), "alice", "bob")
 			case "postgres":
-				db, users = fillPostgres(t, ns, storetest.DurablePostgres(t), "alice", "bob")
+				db, users = fillPostgres(t, storetest.DurablePostgres(t), "alice", "bob")
 			}
 			calls(t, ns, db, users)
 		})
@@ -38,8 +38,8 @@ func TestPhones(t *testing.T) {
 // each request of it once.
 func calls(t *testing.T, ns *namespace, db *database, users accounts) {
 	server := startServer(t, ns, db)
-	alice := startBaresip(t, ns, 1, users["alice"], toneAlice)
-	bob := startLinphone(t, ns, 2, users["bob"], toneBob)
+	alice := startBaresip(t, ns, 1, users["alice"], toneAlice, overUDP)
+	bob := startLinphone(t, ns, 2, users["bob"], toneBob, overUDP)
 	alice.registered(t)
 	bob.registered(t)
 	want := map[string]int{}
@@ -50,38 +50,7 @@ func calls(t *testing.T, ns *namespace, db *database, users accounts) {
 	}
 	aliceURI, bobURI := users["alice"].uri(), users["bob"].uri()
 
-	step("baresip calls linphone and hangs up", func(t *testing.T) {
-		talk(t, alice, bob, bobURI, toneAlice, toneBob)
-		alice.hangUp(t)
-		bob.idle(t)
-		alice.idle(t)
-		want["INVITE 200"]++
-		want["BYE 200"]++
-	})
-	step("linphone calls baresip and hangs up", func(t *testing.T) {
-		talk(t, bob, alice, aliceURI, toneBob, toneAlice)
-		bob.hangUp(t)
-		alice.idle(t)
-		bob.idle(t)
-		want["INVITE 200"]++
-		want["BYE 200"]++
-	})
-	step("linphone calls baresip, which hangs up", func(t *testing.T) {
-		talk(t, bob, alice, aliceURI, toneBob, toneAlice)
-		alice.hangUp(t)
-		bob.idle(t)
-		alice.idle(t)
-		want["INVITE 200"]++
-		want["BYE 200"]++
-	})
-	step("baresip calls linphone, which hangs up", func(t *testing.T) {
-		talk(t, alice, bob, bobURI, toneAlice, toneBob)
-		bob.hangUp(t)
-		alice.idle(t)
-		bob.idle(t)
-		want["INVITE 200"]++
-		want["BYE 200"]++
-	})
+	everyCall(step, alice, bob, aliceURI, bobURI, want)
 	step("busy", func(t *testing.T) {
 		bob.call(t, aliceURI)
 		alice.ringing(t)
@@ -101,7 +70,7 @@ func calls(t *testing.T, ns *namespace, db *database, users accounts) {
 		want["CANCEL 200"]++
 	})
 	step("forked", func(t *testing.T) {
-		second := startBaresip(t, ns, 3, users["bob"], toneBob)
+		second := startBaresip(t, ns, 3, users["bob"], toneBob, overUDP)
 		second.registered(t)
 		alice.call(t, bobURI)
 		bob.ringing(t)
@@ -129,17 +98,48 @@ func calls(t *testing.T, ns *namespace, db *database, users accounts) {
 	if err := server.stop(15 * time.Second); err != nil {
 		t.Errorf("sipd: %v", err)
 	}
-	checkLog(t, db, want)
+	checkLog(t, db, want, 6) // Three phones came and went.
 }
 
-// talk makes a call that both ends hear.
-func talk(t *testing.T, caller, callee phone, uri string, callerTone, calleeTone float64) {
+// everyCall lets two phones call and hear each other; caller and callee hang up in turn.
+func everyCall(step func(string, func(*testing.T)), alice, bob phone, aliceURI, bobURI string, want map[string]int) {
+	for _, c := range []struct {
+		name           string
+		caller, callee phone
+		uri            string
+		tone, other    float64
+		ends           phone
+	}{
+		{"alice calls bob and hangs up", alice, bob, bobURI, toneAlice, toneBob, alice},
+		{"bob calls alice and hangs up", bob, alice, aliceURI, toneBob, toneAlice, bob},
+		{"bob calls alice, who hangs up", bob, alice, aliceURI, toneBob, toneAlice, alice},
+		{"alice calls bob, who hangs up", alice, bob, bobURI, toneAlice, toneBob, bob},
+	} {
+		step(c.name, func(t *testing.T) {
+			talk(t, c.caller, c.callee, c.uri, c.tone, c.other)
+			c.ends.hangUp(t)
+			bob.idle(t)
+			alice.idle(t)
+			want["INVITE 200"]++
+			want["BYE 200"]++
+		})
+	}
+}
+
+// connect makes a call that is answered.
+func connect(t *testing.T, caller, callee phone, uri string) {
 	t.Helper()
 	caller.call(t, uri)
 	callee.ringing(t)
 	callee.answer(t)
 	caller.talking(t)
 	callee.talking(t)
+}
+
+// talk makes a call that both ends hear.
+func talk(t *testing.T, caller, callee phone, uri string, callerTone, calleeTone float64) {
+	t.Helper()
+	connect(t, caller, callee, uri)
 	time.Sleep(talkTime)
 	t.Cleanup(func() { // After the hang-up: the recorders finish their files then.
 		wantTone(t, "caller", caller.heard(t), calleeTone, callerTone)
@@ -164,8 +164,8 @@ func message(trace, start string) string {
 	}
 }
 
-// checkLog compares the request log with what was done: the calls exactly, registrations each once.
-func checkLog(t *testing.T, db *database, want map[string]int) {
+// checkLog compares the request log with what was done: the calls exactly, registrations at least so many, each once.
+func checkLog(t *testing.T, db *database, want map[string]int, fewest int) {
 	t.Helper()
 	got, seen := map[string]int{}, map[string]bool{}
 	registers := 0
@@ -190,9 +190,8 @@ func checkLog(t *testing.T, db *database, want map[string]int) {
 	if !maps.Equal(got, want) {
 		t.Errorf("the request log has %v, want %v", sorted(got), sorted(want))
 	}
-	// Three phones came and went.
-	if registers < 6 {
-		t.Errorf("the request log has %d rows of REGISTER, want at least 6", registers)
+	if registers < fewest {
+		t.Errorf("the request log has %d rows of REGISTER, want at least %d", registers, fewest)
 	}
 }
 

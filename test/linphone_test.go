@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 )
@@ -20,7 +21,7 @@ type linphone struct {
 }
 
 // startLinphone starts phone number n of the namespace with a tone as its microphone.
-func startLinphone(t testing.TB, ns *namespace, n int, a account, tone float64) *linphone {
+func startLinphone(t testing.TB, ns *namespace, n int, a account, tone float64, via access) *linphone {
 	t.Helper()
 	need(t, "linphonec")
 	dir := t.TempDir()
@@ -31,12 +32,13 @@ func startLinphone(t testing.TB, ns *namespace, n int, a account, tone float64) 
 	}
 	writeTone(t, filepath.Join(dir, "tone.wav"), tone, 60)
 	rc := fmt.Sprintf(`[sip]
-sip_port=5070
-sip_tcp_port=0
-sip_tls_port=0
+%[8]s
 bind_address=%[1]s
 default_proxy=0
-use_ipv6=0
+use_ipv6=%[10]s
+verify_server_certs=1
+verify_server_cn=1
+root_ca=%[9]s
 media_encryption=none
 [rtp]
 audio_rtp_port=%[2]d
@@ -50,14 +52,15 @@ passwd=%[4]s
 realm=%[5]s
 domain=%[5]s
 [proxy_0]
-reg_proxy=<sip:%[6]s;transport=udp>
+reg_proxy=<sip:%[6]s;transport=%[11]s>
 reg_identity=%[7]s
 reg_expires=120
 reg_sendregister=1
 publish=0
 [video]
 enabled=0
-`, phoneIP(n), 7000+20*n, a.user, a.password, a.domain, serverIP, a.uri())
+`, strings.Trim(via.own(n), "[]"), 7000+20*n, a.user, a.password, a.domain, via.server, a.uri(), linphonePorts(via.transport), via.roots,
+		via.family("0", "1"), via.transport)
 	if err := os.WriteFile(filepath.Join(dir, "rc"), []byte(rc), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -79,6 +82,13 @@ enabled=0
 		}
 	})
 	return l
+}
+
+// linphonePorts lets a phone listen on one transport alone.
+func linphonePorts(transport string) string {
+	ports := map[string]int{"udp": 0, "tcp": 0, "tls": 0}
+	ports[transport] = 5070
+	return fmt.Sprintf("sip_port=%d\nsip_tcp_port=%d\nsip_tls_port=%d", ports["udp"], ports["tcp"], ports["tls"])
 }
 
 // do gives a command.

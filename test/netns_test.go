@@ -16,12 +16,16 @@ import (
 
 // The addresses in every namespace: the server's and the phones'.
 const (
-	serverIP = "10.77.0.1"
-	phones   = 6
+	serverIP  = "10.77.0.1"
+	serverIP6 = "fd77::1"
+	phones    = 6
 )
 
 // phoneIP is the address of phone n, 1 and up.
 func phoneIP(n int) string { return fmt.Sprintf("10.77.0.%d", n+1) }
+
+// phoneIP6 is its IPv6 address.
+func phoneIP6(n int) string { return fmt.Sprintf("fd77::%d", n+1) }
 
 // namespace is a network namespace with a pair of virtual Ethernet devices. baresip wants an address that is not
 // loopback, and namespaces let the scenarios run side by side.
@@ -72,6 +76,17 @@ func newNamespace(t testing.TB) *namespace {
 	}
 	n.run(t, "ip", "route", "add", "default", "dev", "d0")
 	return n
+}
+
+// ipv6 gives the namespace its IPv6 addresses.
+func (n *namespace) ipv6(t testing.TB) {
+	t.Helper()
+	for i := range phones + 1 {
+		if out, err := tryRun(n.command("ip", "addr", "add", phoneIP6(i)+"/64", "dev", "d0", "nodad").Args...); err != nil {
+			testneed.Missing(t, "IPv6 ("+out+")")
+		}
+	}
+	n.run(t, "ip", "-6", "route", "add", "default", "dev", "d0")
 }
 
 // command is a command inside the namespace.

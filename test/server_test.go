@@ -56,15 +56,22 @@ func quickstart(t testing.TB, ns *namespace, dir string, names ...string) (*data
 }
 
 // fillPostgres makes the same on an empty Postgres database, command by command.
-func fillPostgres(t testing.TB, ns *namespace, url string, names ...string) (*database, accounts) {
+func fillPostgres(t testing.TB, url string, names ...string) (*database, accounts) {
 	t.Helper()
-	db, list := postgresAt(url), accounts{}
-	run(t, built(t, "sipd"), "db", "migrate", "-D", url)
-	run(t, built(t, "sipd"), "domain", "add", serverIP, "-D", url)
+	db := postgresAt(url)
+	return db, fill(t, db, serverIP, names...)
+}
+
+// fill makes the tables, a domain and users.
+func fill(t testing.TB, db *database, domain string, names ...string) accounts {
+	t.Helper()
+	list := accounts{}
+	run(t, built(t, "sipd"), "db", "migrate", "-D", db.url)
+	run(t, built(t, "sipd"), "domain", "add", domain, "-D", db.url)
 	for _, name := range names {
-		a := account{name, "word-of-" + name, serverIP}
-		run(t, built(t, "addsipuser"), "-D", url, "-u", name+"@"+serverIP, "-p", a.password)
+		a := account{name, "word-of-" + name, domain}
+		run(t, built(t, "addsipuser"), "-D", db.url, "-u", name+"@"+domain, "-p", a.password)
 		list[name] = a
 	}
-	return db, list
+	return list
 }
