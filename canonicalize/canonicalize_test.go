@@ -185,9 +185,9 @@ list: :include:/etc/list
 
 func TestReadFullNames(t *testing.T) {
 	n, err := canonicalize.ReadFullNames(strings.NewReader(`root:x:0:0:root:/root:/bin/sh
-alice:x:1:1:Alice Liddell,Room 1:/home/alice:/bin/sh
-al2:x:2:1:Alice Liddell:/home/al2:/bin/sh
-bob:x:3:1:& Builder:/home/bob:/bin/sh
+alice:x:1:1:Alice Liddell,Room 1:/var/empty:/bin/sh
+al2:x:2:1:Alice Liddell:/var/empty:/bin/sh
+bob:x:3:1:& Builder:/var/empty:/bin/sh
 `))
 	if err != nil {
 		t.Fatal(err)
