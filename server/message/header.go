@@ -39,6 +39,7 @@ const (
 	Warning
 	RetryAfter
 	Unsupported
+	RequestDisposition
 	PAssertedIdentity
 	PPreferredIdentity
 	Privacy
@@ -65,7 +66,8 @@ var headerNames = [numHeaders]string{
 	ProxyAuthenticate: "Proxy-Authenticate", Path: "Path", Timestamp: "Timestamp", UserAgent: "User-Agent",
 	MaxBreadth: "Max-Breadth", Reason: "Reason", Date: "Date", Event: "Event", ContentEncoding: "Content-Encoding",
 	Accept: "Accept", Allow: "Allow", Warning: "Warning", RetryAfter: "Retry-After", Unsupported: "Unsupported",
-	PAssertedIdentity: "P-Asserted-Identity", PPreferredIdentity: "P-Preferred-Identity", Privacy: "Privacy",
+	RequestDisposition: "Request-Disposition",
+	PAssertedIdentity:  "P-Asserted-Identity", PPreferredIdentity: "P-Preferred-Identity", Privacy: "Privacy",
 }
 
 // String returns the long name, "" for OtherHeader.
