@@ -107,7 +107,7 @@ func (d *Decision) collect(t Tables, u cache.User, now time.Time, depth int) {
 		switch {
 		case !b.Live(now):
 			continue
-		case len(d.Targets) >= maxTargets:
+		case len(d.set)+len(d.Targets) >= maxTargets:
 			d.step("location", string(u.Key), trace.Skip, "too many contacts")
 			return
 		case b.Suspended():
@@ -120,7 +120,7 @@ func (d *Decision) collect(t Tables, u cache.User, now time.Time, depth int) {
 			d.contact(b, trace.Match, "")
 			d.Targets = append(d.Targets, Target{Binding: b, Owner: u})
 		default:
-			d.collectLocal(t, b, now, depth)
+			d.collectLocal(t, b, u, now, depth)
 		}
 	}
 }
@@ -130,10 +130,11 @@ func isSIPS(uri string) bool { return len(uri) > 5 && strings.EqualFold(uri[:5],
 // has tells whether a contact of u is in the target set already, by somebody else: a URI stands there once (16.5). The same
 // URI behind another flow is another phone, at the same private address in another home (BEHAVIOUR J).
 func (d *Decision) has(b *location.Binding, u cache.User) bool {
-	return slices.ContainsFunc(d.Targets, func(x Target) bool {
+	same := func(x Target) bool {
 		o := x.Binding
 		return x.Owner.ID != u.ID && o.ByFlow == b.ByFlow && (!b.ByFlow || o.Source == b.Source) && sameURI(o.URI, b.URI)
-	})
+	}
+	return slices.ContainsFunc(d.Targets, same) || slices.ContainsFunc(d.set, same)
 }
 
 // sameURI compares by RFC 3261 19.1.4.
@@ -156,7 +157,7 @@ func (d *Decision) contact(b *location.Binding, v trace.Verdict, note string) {
 
 // collectLocal follows a contact that leads to ourselves, or whose host is a name: a local address-of-record is looked up
 // in turn.
-func (d *Decision) collectLocal(t Tables, b *location.Binding, now time.Time, depth int) {
+func (d *Decision) collectLocal(t Tables, b *location.Binding, u cache.User, now time.Time, depth int) {
 	uri, err := sipaddr.Parse([]byte(b.URI))
 	if err == nil {
 		if dom := domainOf(t, &uri, b.Next.IsValid()); dom != nil {
@@ -165,48 +166,103 @@ func (d *Decision) collectLocal(t Tables, b *location.Binding, now time.Time, de
 				d.collect(t, u, now, depth+1)
 				return
 			}
+			d.contact(b, trace.Skip, "it leads to this server, and to no user of it")
+			return
 		}
 	}
-	if b.Next.IsValid() {
+	switch {
+	case b.Next.IsValid():
 		d.contact(b, trace.Skip, "it leads to this server, and to no user of it")
-		return
+	case err != nil || uri.Scheme != sipaddr.SIP && uri.Scheme != sipaddr.SIPS:
+		d.contact(b, trace.Skip, "neither sip nor sips")
+	case !t.Names:
+		d.contact(b, trace.Skip, "its host is a name, only numeric next hops can be reached")
+	case t.Settings.ForeignDomain == "reject" && foreignName(b):
+		d.contact(b, trace.Skip, "it leads to another domain, and ForeignDomain is reject")
+	default:
+		d.contact(b, trace.Match, "")
+		d.Targets = append(d.Targets, Target{Binding: b, Owner: u})
 	}
-	d.contact(b, trace.Skip, "its host is a name, only numeric next hops can be reached")
+}
+
+// foreignName tells whether a contact leads to another domain by its name (BEHAVIOUR B11). One that an administrator wrote may
+// go anywhere; one with a Path goes by its edge proxy.
+func foreignName(b *location.Binding) bool {
+	return !b.ByFlow && !b.Next.IsValid() && !b.Static() && len(b.Path) == 0
 }
 
 // choose orders the targets, groups them, and lets the best group's action decide between proxy and redirect (BEHAVIOUR I).
 func (d *Decision) choose(t Tables, f *Facts) {
-	slices.SortStableFunc(d.Targets, func(a, b Target) int { return cmp.Compare(b.Binding.Q, a.Binding.Q) })
-	if t.action(d.Targets[0], f) == store.Redirect {
+	d.prefer(t, f)
+	d.order()
+	if d.action(t, d.Targets[0], f) == store.Redirect {
 		d.Targets = slices.DeleteFunc(d.Targets, func(x Target) bool { return asked(x, f) })
 		d.step("action", d.Targets[0].Binding.URI, trace.Accept, "redirect")
 		d.Kind, d.Status = Redirect, 302
 		return
 	}
 	d.Kind = Proxy
+	d.split(t, f)
+	d.group()
+	d.step("action", d.Targets[0].Binding.URI, trace.Accept, "proxy")
+}
+
+// order puts the best contact first; those of the same q stay as the location service has them.
+func (d *Decision) order() {
+	slices.SortStableFunc(d.Targets, func(a, b Target) int { return cmp.Compare(b.Binding.Q, a.Binding.Q) })
+}
+
+// split moves the contacts that want to be redirected to out of the targets.
+func (d *Decision) split(t Tables, f *Facts) {
 	proxied := d.Targets[:0]
 	for _, x := range d.Targets {
-		if t.action(x, f) == store.Redirect {
+		if d.action(t, x, f) == store.Redirect {
 			d.Redirect = append(d.Redirect, x)
 		} else {
 			proxied = append(proxied, x)
 		}
 	}
 	d.Targets = proxied
+}
+
+// group puts the ordered targets into groups, or into those that the caller asks for (RFC 3841 9.1).
+func (d *Decision) group() {
+	if d.Disposition&NoFork != 0 && len(d.Targets) > 1 {
+		d.step("disposition", d.Targets[0].Binding.URI, trace.Accept, "no-fork: the best contact alone")
+		d.Targets = d.Targets[:1]
+	}
+	if len(d.Targets) == 0 {
+		return
+	}
 	group, best := 0, int(d.Targets[0].Binding.Q)
 	for i := range d.Targets {
 		// Anchored at the group's best, since "within 0.05" is not transitive.
 		if q := int(d.Targets[i].Binding.Q); best-q > groupSpan {
 			group, best = group+1, q
 		}
-		d.Targets[i].Group = group
+		switch {
+		case d.Disposition&Sequential != 0:
+			d.Targets[i].Group = i
+		case d.Disposition&Parallel != 0:
+			d.Targets[i].Group = 0
+		default:
+			d.Targets[i].Group = group
+		}
 	}
-	d.step("action", d.Targets[0].Binding.URI, trace.Accept, "proxy")
 }
 
-// action is the contact's own, else the user's, else the server's DefaultReg (BEHAVIOUR B5).
-func (t Tables) action(x Target, f *Facts) store.Action {
+// action is the caller's wish (RFC 3841 9.1), else the contact's own, else the user's, else the server's DefaultReg
+// (BEHAVIOUR B5).
+func (d *Decision) action(t Tables, x Target, f *Facts) store.Action {
 	a := t.chosen(x)
+	switch {
+	case foreignName(x.Binding) && t.Settings.ForeignDomain == "redirect" && !x.By.IsValid(): // BEHAVIOUR B11
+		return store.Redirect
+	case d.Disposition&WantProxy != 0:
+		return store.Proxy
+	case d.Disposition&WantRedirect != 0:
+		a = store.Redirect
+	}
 	if a == store.Redirect && asked(x, f) {
 		return store.Proxy // RFC 3261 8.3: nobody is redirected to where he asked already.
 	}

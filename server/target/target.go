@@ -31,6 +31,8 @@ type Facts struct {
 	User      cache.User    // their owner when Authenticated
 	InDialog  bool          // proven by a Record-Route token of ours: neither authenticated nor restricted again
 	Canonical *cache.Domain // set by Decide: the domain of URI, nil when foreign
+
+	Disposition Disposition // what the caller asks for (RFC 3841)
 }
 
 // Bindings finds the contacts of an address-of-record; location.Service is one.
@@ -43,6 +45,7 @@ type Tables struct {
 	*cache.Snapshot
 	Location Bindings
 	Own      func(netip.AddrPort) bool // tells whether what is sent there comes to ourselves; nil: nothing does
+	Names    bool                      // next hops that are names can be looked up
 }
 
 // Kind is the closed set of decisions.
@@ -58,9 +61,11 @@ const (
 
 // Target is one member of the target set.
 type Target struct {
-	Binding *location.Binding
-	Owner   cache.User // whose contact it is
-	Group   int        // targets of a group are tried at once, groups in ascending order (BEHAVIOUR I)
+	Binding *location.Binding // nil: where the Request-URI leads
+	Owner   cache.User        // whose contact it is
+	Group   int               // targets of a group are tried at once, groups in ascending order (BEHAVIOUR I)
+	Depth   int               // how many 3xx led here, 0 for what Decide found
+	By      netip.Addr        // who named it in a 3xx and nowhere else: it leads no further than he reaches; else not valid
 }
 
 // Decision is the answer of Decide. It is reused: Decide resets it and keeps its memory.
@@ -74,11 +79,14 @@ type Decision struct {
 	AORs     []sipaddr.AOR // 485: the candidates
 	Trace    trace.Trace
 
+	Disposition Disposition // Proxy: the wishes of the caller that are followed
+
 	aor     []byte
 	key     []byte
 	visited []sipaddr.AOR
 	one     []cache.User
-	sips    bool // the Request-URI is sips
+	set     []Target // Recurse: the target set until now
+	sips    bool     // the Request-URI is sips
 }
 
 // groupSpan is how far below its best q a group reaches, in thousandths, inclusive (BEHAVIOUR E2, I1).
@@ -86,6 +94,9 @@ const groupSpan = 50
 
 // maxTargets bounds a target set: more contacts than this behind one address are not tried.
 const maxTargets = 64
+
+// maxQ is q=1 in thousandths.
+const maxQ = 1000
 
 // maxDepth bounds how often a contact may name another local address-of-record.
 const maxDepth = 8
@@ -105,6 +116,7 @@ func Decide(t Tables, f *Facts, now time.Time, d *Decision) {
 
 func (d *Decision) reset() {
 	d.Kind, d.Status, d.Realm, d.Stale = Reject, 0, "", false
+	d.set, d.sips, d.Disposition = nil, false, 0
 	clear(d.Targets)
 	clear(d.Redirect)
 	d.Targets, d.Redirect, d.AORs, d.visited = d.Targets[:0], d.Redirect[:0], d.AORs[:0], d.visited[:0]
