@@ -38,6 +38,8 @@ type Sink interface {
 	User(*User)
 	Credential(*Credential)
 	Alias(*Alias)
+	ThirdParty(*ThirdParty)
+	TrustedPeer(*TrustedPeer)
 }
 
 // Delta is what changed after a moment.
@@ -48,7 +50,11 @@ type Delta struct {
 	Users           []User       // those of UserIDs that exist
 	Credentials     []Credential // all of Users
 	AliasNames      []string
-	Aliases         []Alias // all rows of AliasNames that exist
+	Aliases         []Alias      // all rows of AliasNames that exist
+	ThirdPartyIDs   []int64      // users for whom others may register
+	ThirdParties    []ThirdParty // all rows of ThirdPartyIDs that exist
+	PeersChanged    bool
+	Peers           []TrustedPeer // all, if PeersChanged
 	DomainsChanged  bool
 	Domains         []Domain // all, if DomainsChanged
 	SettingsChanged bool
@@ -57,7 +63,8 @@ type Delta struct {
 
 // Empty tells whether nothing changed.
 func (d *Delta) Empty() bool {
-	return !d.Full && !d.DomainsChanged && !d.SettingsChanged && len(d.UserIDs) == 0 && len(d.AliasNames) == 0
+	return !d.Full && !d.DomainsChanged && !d.SettingsChanged && !d.PeersChanged && len(d.UserIDs) == 0 && len(d.AliasNames) == 0 &&
+		len(d.ThirdPartyIDs) == 0
 }
 
 // MaxDelta is how many changes a Delta lists before it asks for a full load: up to here single rows are cheaper.
@@ -100,6 +107,18 @@ type Admin interface {
 	// RemoveAlias removes one row, or every row of the alias (user "").
 	RemoveAlias(ctx context.Context, alias string, user sipaddr.AOR) error
 
+	// ThirdParties calls each for those who may register for a user ("": for anybody), by the keys of both.
+	ThirdParties(ctx context.Context, user sipaddr.AOR, each func(*ThirdParty) error) error
+	// AddThirdParty lets registrant register for user. ErrNotFound names the one who is not there.
+	AddThirdParty(ctx context.Context, user, registrant sipaddr.AOR) (ThirdParty, error)
+	// RemoveThirdParty removes one row, or every row of the user (registrant "").
+	RemoveThirdParty(ctx context.Context, user, registrant sipaddr.AOR) error
+
+	// TrustedPeers lists all by id.
+	TrustedPeers(ctx context.Context) ([]TrustedPeer, error)
+	AddTrustedPeer(ctx context.Context, p *TrustedPeer) error // sets p.ID
+	RemoveTrustedPeer(ctx context.Context, id int64) error
+
 	// Contacts calls each for the contacts of an AOR ("": all), ordered by AOR and id.
 	Contacts(ctx context.Context, aor sipaddr.AOR, each func(*Contact) error) error
 	// RemoveContacts removes one contact of an AOR, or all (uri ""); it returns how many.
@@ -119,6 +138,9 @@ type Tables struct {
 	Users       []User
 	Credentials []Credential
 	Aliases     []Alias
+
+	ThirdParties []ThirdParty
+	TrustedPeers []TrustedPeer
 }
 
 // Feed hands the tables to a sink in the order Load has.
@@ -138,6 +160,12 @@ func (t *Tables) Feed(into Sink) {
 	for i := range t.Aliases {
 		into.Alias(&t.Aliases[i])
 	}
+	for i := range t.ThirdParties {
+		into.ThirdParty(&t.ThirdParties[i])
+	}
+	for i := range t.TrustedPeers {
+		into.TrustedPeer(&t.TrustedPeers[i])
+	}
 }
 
 // Sink returns a sink that fills the tables.
@@ -151,7 +179,9 @@ func (t *tablesSink) Setting(name, value string) {
 	}
 	t.Settings[name] = value
 }
-func (t *tablesSink) Domain(d *Domain)         { t.Domains = append(t.Domains, *d) }
-func (t *tablesSink) User(u *User)             { t.Users = append(t.Users, *u) }
-func (t *tablesSink) Credential(c *Credential) { t.Credentials = append(t.Credentials, *c) }
-func (t *tablesSink) Alias(a *Alias)           { t.Aliases = append(t.Aliases, *a) }
+func (t *tablesSink) Domain(d *Domain)           { t.Domains = append(t.Domains, *d) }
+func (t *tablesSink) User(u *User)               { t.Users = append(t.Users, *u) }
+func (t *tablesSink) Credential(c *Credential)   { t.Credentials = append(t.Credentials, *c) }
+func (t *tablesSink) Alias(a *Alias)             { t.Aliases = append(t.Aliases, *a) }
+func (t *tablesSink) ThirdParty(r *ThirdParty)   { t.ThirdParties = append(t.ThirdParties, *r) }
+func (t *tablesSink) TrustedPeer(p *TrustedPeer) { t.TrustedPeers = append(t.TrustedPeers, *p) }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"sipd/config"
@@ -20,6 +21,8 @@ type builder struct {
 	domains  []store.Domain
 	users    *gather
 	aliases  []*store.Alias
+	peers    []store.TrustedPeer
+	thirds   []pair
 	problems []Problem
 }
 
@@ -55,6 +58,18 @@ func (b *builder) Alias(a *store.Alias) {
 	b.aliases = append(b.aliases, &c)
 }
 
+// ThirdParty implements store.Sink.
+func (b *builder) ThirdParty(t *store.ThirdParty) {
+	if err := t.Check(); err != nil {
+		b.problem("third_parties", strconv.FormatInt(t.UserID, 10), err)
+		return
+	}
+	b.thirds = append(b.thirds, pair{t.UserID, t.RegistrantID})
+}
+
+// TrustedPeer implements store.Sink.
+func (b *builder) TrustedPeer(p *store.TrustedPeer) { b.peers = append(b.peers, *p) }
+
 func (b *builder) problem(table, row string, err error) {
 	if len(b.problems) < maxProblems {
 		b.problems = append(b.problems, Problem{table, row, err})
@@ -70,7 +85,15 @@ func (b *builder) snapshot(settings *config.Settings, server store.Server, seq i
 		s.domains = b.prev.domains
 	}
 	b.problems = append(b.problems, problems...)
+	var before *peers
+	if b.prev != nil {
+		before = b.prev.peers
+	}
+	s.peers, problems = newPeers(b.peers, before)
+	b.problems = append(b.problems, problems...)
 	s.users = b.users.all()
+	s.thirds = newThirdParties(len(b.thirds))
+	b.problems = append(b.problems, s.thirds.fill(map[int]bool{}, b.thirds)...)
 	s.aliases = newAliases(len(b.aliases))
 	for _, a := range b.aliases {
 		s.aliases.add(a)

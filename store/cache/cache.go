@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -171,7 +172,7 @@ func (c *Cache) update(ctx context.Context) error {
 		c.failed(ctx, err, now)
 		return err
 	}
-	if d.Full || prev.aliases.crowded() {
+	if d.Full || prev.aliases.crowded() || prev.thirds.crowded() {
 		return c.refresh(ctx)
 	}
 	if d.Empty() {
@@ -199,11 +200,14 @@ func (c *Cache) stillBad(d *store.Delta) []Problem {
 	for _, name := range d.AliasNames {
 		said[row{"aliases", name}] = true
 	}
+	for _, id := range d.ThirdPartyIDs {
+		said[row{"third_parties", strconv.FormatInt(id, 10)}] = true
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var ps []Problem
 	for _, p := range c.status.Problems {
-		if p.Table == "domains" && (d.DomainsChanged || d.SettingsChanged) || said[row{p.Table, p.Row}] || len(ps) == maxProblems {
+		if p.Table == "domains" && (d.DomainsChanged || d.SettingsChanged) || p.Table == "trusted_peers" && d.PeersChanged || said[row{p.Table, p.Row}] || len(ps) == maxProblems {
 			continue
 		}
 		ps = append(ps, p)

@@ -36,6 +36,16 @@ func apply(prev *Snapshot, d *store.Delta, settings func(map[string]string) (*co
 		problems = append(problems, bad...)
 		next.users = t
 	}
+	if d.PeersChanged {
+		t, bad := newPeers(d.Peers, prev.peers)
+		problems = append(problems, bad...)
+		next.peers = t
+	}
+	if len(d.ThirdPartyIDs) > 0 {
+		t, bad := prev.thirds.withDelta(d)
+		problems = append(problems, bad...)
+		next.thirds = t
+	}
 	if len(d.AliasNames) > 0 {
 		t, bad := prev.aliases.withDelta(d)
 		problems = append(problems, bad...)

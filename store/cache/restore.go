@@ -25,6 +25,14 @@ func (s *Snapshot) Feed(into store.Sink) {
 			}
 		}
 	}
+	for _, shard := range s.thirds.shards {
+		for _, p := range shard {
+			into.ThirdParty(&store.ThirdParty{UserID: p.user, RegistrantID: p.registrant})
+		}
+	}
+	for i := range s.peers.rows {
+		into.TrustedPeer(&s.peers.rows[i])
+	}
 }
 
 // Saved is tables that were saved when the database could be read.

@@ -19,6 +19,8 @@ type Snapshot struct {
 	domains *domains
 	users   *users
 	aliases *aliases
+	thirds  *thirdParties
+	peers   *peers
 }
 
 // Domain is what a host name or address stands for.
@@ -64,6 +66,15 @@ func (s *Snapshot) Owns(u User, aor []byte) bool {
 	}
 	return false
 }
+
+// MayRegisterFor tells whether registrant is one of those who may register for user (BEHAVIOUR A12). That anybody may for himself is not
+// said here.
+func (s *Snapshot) MayRegisterFor(registrant, user User) bool {
+	return registrant.Exists() && user.Exists() && s.thirds.has(pair{user.ID, registrant.ID})
+}
+
+// TrustedPeers returns the peers of the trust domain by id; the caller does not change them.
+func (s *Snapshot) TrustedPeers() []TrustedPeer { return s.peers.list }
 
 // EachUser hands every user with his credentials to into, in no order, without the times of his row.
 func (s *Snapshot) EachUser(into store.Sink) {

@@ -12,7 +12,7 @@ import (
 
 // WriteBindings writes the bindings of all address-of-records to the file at path. hurry is for a server that is stopping.
 func WriteBindings(ctx context.Context, path string, hurry bool, h Header, all iter.Seq2[sipaddr.AOR, []*location.Binding]) error {
-	return write(ctx, path, hurry, h, func(w *writer) {
+	return write(ctx, path, bindingsVersion, hurry, h, func(w *writer) {
 		for aor, list := range all {
 			for _, b := range list {
 				w.binding(aor, b)

@@ -22,8 +22,16 @@ const (
 	BindingsFile = "lastgood-bindings"
 )
 
-// title begins every file; the number is the version of the format.
-const title = "sipd last good 1\n"
+// title begins every file; the number behind it is the version of the format, one digit and a line end.
+const title = "sipd last good "
+
+// What version 2 added: the records of third_parties and trusted_peers. Files of version 1 are read, and mean that there are none. Bindings are the
+// same in both.
+const (
+	oldest, newest  = '1', '2'
+	tablesVersion   = '2'
+	bindingsVersion = '1'
+)
 
 const (
 	// blockSize is when a block is full enough to be written.
@@ -55,14 +63,16 @@ type Header struct {
 
 // What records begin with.
 const (
-	kindHeader     = 'H'
-	kindSetting    = 'S'
-	kindDomain     = 'D'
-	kindUser       = 'U'
-	kindCredential = 'C'
-	kindAlias      = 'A'
-	kindBinding    = 'B'
-	kindEnd        = 'E'
+	kindHeader      = 'H'
+	kindSetting     = 'S'
+	kindDomain      = 'D'
+	kindUser        = 'U'
+	kindCredential  = 'C'
+	kindAlias       = 'A'
+	kindBinding     = 'B'
+	kindThirdParty  = 'T'
+	kindTrustedPeer = 'P'
+	kindEnd         = 'E'
 )
 
 // writer writes a file. Its methods do nothing after an error.
@@ -81,7 +91,7 @@ type writer struct {
 
 // write makes the file at path with what fill writes. Until it is complete and on disk the one before stays. Without hurry it takes a
 // tenth of one core at most.
-func write(ctx context.Context, path string, hurry bool, h Header, fill func(*writer)) (err error) {
+func write(ctx context.Context, path string, version byte, hurry bool, h Header, fill func(*writer)) (err error) {
 	next := path + ".new" // One name, so that those cut short by a kill do not pile up.
 	f, err := os.OpenFile(next, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, fileMode)
 	if err != nil {
@@ -96,7 +106,7 @@ func write(ctx context.Context, path string, hurry bool, h Header, fill func(*wr
 		return err
 	}
 	w := &writer{ctx: ctx, f: f, hurry: hurry, worked: time.Now(), buf: make([]byte, 0, blockSize+blockSize/4)}
-	if _, err := io.WriteString(f, title); err != nil {
+	if _, err := fmt.Fprintf(f, "%s%c\n", title, version); err != nil {
 		return err
 	}
 	w.header(&h)
@@ -252,13 +262,14 @@ func open(path string) (*reader, Header, error) {
 		return fail(errors.Join(err, f.Close()))
 	}
 	r := &reader{name: path, f: f, r: bufio.NewReaderSize(f, blockSize)}
-	start := make([]byte, len(title))
+	start := make([]byte, len(title)+2)
 	if _, err := io.ReadFull(r.r, start); err != nil {
 		return fail(errors.Join(errDamaged, f.Close()))
 	}
-	if string(start) != title {
+	version, ours := strings.CutPrefix(string(start), title)
+	if !ours || version[0] < oldest || version[0] > newest || version[1] != '\n' {
 		err := errors.New("it was not written by sipd")
-		if family := title[:strings.LastIndexByte(title, ' ')+1]; strings.HasPrefix(string(start), family) {
+		if ours {
 			err = errors.New("it was written by another version of sipd")
 		}
 		return fail(errors.Join(err, f.Close()))

@@ -41,6 +41,8 @@ func tables() store.Tables {
 			{UserID: 1 << 40, Username: "bob", Realm: "other", Algorithm: store.SHA512_256, HA1: strings.Repeat("b1", 32)},
 		},
 		Aliases: []store.Alias{{ID: 5, Alias: "100@example.com", PrimaryUser: "alice@example.com", Kind: store.Group, Priority: -3}},
+		ThirdParties: []store.ThirdParty{{UserID: 10, RegistrantID: 1 << 40}, {UserID: 1 << 40, RegistrantID: 10}},
+		TrustedPeers: []store.TrustedPeer{{ID: 6, SourceNets: "192.0.2.0/24", TLSName: "peer.example.org", MayAssertIdentity: true}, {ID: 7, TLSName: "a.example"}},
 	}
 }
 
@@ -103,6 +105,33 @@ func TestTables(t *testing.T) {
 	}
 	if h, err := lastgood.Peek(path, header.Database, "sipd"); err != nil || !h.Of.Equal(later) {
 		t.Errorf("touched: got %v, %v; want %v", h.Of, err, later)
+	}
+}
+
+// A file of the version before has neither third parties nor peers, and is else the same: a server that is brought up to date while its database
+// is away starts from it.
+func TestTablesOfVersion1(t *testing.T) {
+	want := tables()
+	want.ThirdParties, want.TrustedPeers = nil, nil
+	path := writeTables(t, want)
+	data, err := os.ReadFile(path)
+	ok(t, err)
+	if !bytes.HasPrefix(data, []byte("sipd last good 2\n")) {
+		t.Fatalf("got a file that begins %q, want version 2", data[:17])
+	}
+	overwrite(t, path, "sipd last good 1\n"+string(data[17:]))
+	var got store.Tables
+	if _, err := lastgood.ReadTables(path, header.Database, "", got.Sink()); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v; want %+v", got, err, want)
+	}
+}
+
+// A version that knows only 1 goes on reading the bindings.
+func TestBindingsAreOfVersion1(t *testing.T) {
+	path := filepath.Join(t.TempDir(), lastgood.BindingsFile)
+	ok(t, lastgood.WriteBindings(t.Context(), path, true, header, all(bindings())))
+	if data, err := os.ReadFile(path); err != nil || !bytes.HasPrefix(data, []byte("sipd last good 1\n")) {
+		t.Errorf("got %q, %v; want version 1", data[:17], err)
 	}
 }
 
@@ -199,7 +228,8 @@ func TestRefused(t *testing.T) {
 		want   string
 	}{
 		{"of another program", func(t *testing.T, path string) { overwrite(t, path, "SQLite format 3\000 and more") }, "not written by sipd"},
-		{"of another version", func(t *testing.T, path string) { overwrite(t, path, "sipd last good 2\n....") }, "another version"},
+		{"of another version", func(t *testing.T, path string) { overwrite(t, path, "sipd last good 3\n....") }, "another version"},
+		{"of version ten", func(t *testing.T, path string) { overwrite(t, path, "sipd last good 10\n....") }, "another version"},
 		{"empty", func(t *testing.T, path string) { overwrite(t, path, "") }, "damaged or cut off"},
 		{"readable by others", func(t *testing.T, path string) { ok(t, os.Chmod(path, 0o640)) }, "its mode is"},
 		{"a folder", func(t *testing.T, path string) { ok(t, os.Remove(path)); ok(t, os.Mkdir(path, 0o700)) }, "no regular file"},

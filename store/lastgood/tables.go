@@ -10,7 +10,7 @@ import (
 
 // WriteTables writes the routing tables that feed hands over to the file at path. hurry is for a server that is stopping.
 func WriteTables(ctx context.Context, path string, hurry bool, h Header, feed func(store.Sink)) error {
-	return write(ctx, path, hurry, h, func(w *writer) { feed(tableWriter{w}) })
+	return write(ctx, path, tablesVersion, hurry, h, func(w *writer) { feed(tableWriter{w}) })
 }
 
 // tableWriter is a sink. Credentials may come between users.
@@ -82,6 +82,24 @@ func (t tableWriter) Alias(a *store.Alias) {
 	t.w.end()
 }
 
+// ThirdParty implements store.Sink.
+func (t tableWriter) ThirdParty(r *store.ThirdParty) {
+	t.w.begin(kindThirdParty)
+	t.w.int(r.UserID)
+	t.w.int(r.RegistrantID)
+	t.w.end()
+}
+
+// TrustedPeer implements store.Sink.
+func (t tableWriter) TrustedPeer(p *store.TrustedPeer) {
+	t.w.begin(kindTrustedPeer)
+	t.w.int(p.ID)
+	t.w.text(p.SourceNets)
+	t.w.text(p.TLSName)
+	t.w.flags(p.MayAssertIdentity)
+	t.w.end()
+}
+
 // ReadTables hands the tables of the file at path to into, which must not use them when there is an error. Credentials follow their user.
 // The file must be of that database and server record ("" is any).
 func ReadTables(path, database, server string, into store.Sink) (Header, error) {
@@ -94,6 +112,8 @@ func ReadTables(path, database, server string, into store.Sink) (Header, error) 
 	var u store.User
 	var c store.Credential
 	var a store.Alias
+	var third store.ThirdParty
+	var peer store.TrustedPeer
 	err = r.read(func(kind byte) {
 		switch kind {
 		case kindSetting:
@@ -119,6 +139,16 @@ func ReadTables(path, database, server string, into store.Sink) (Header, error) 
 			a = store.Alias{ID: r.int(), Alias: r.text(), PrimaryUser: sipaddr.AOR(r.text()), Kind: store.AliasKind(r.byte()), Priority: int(r.int())}
 			if r.err == nil {
 				into.Alias(&a)
+			}
+		case kindThirdParty:
+			third = store.ThirdParty{UserID: r.int(), RegistrantID: r.int()}
+			if r.err == nil {
+				into.ThirdParty(&third)
+			}
+		case kindTrustedPeer:
+			peer = store.TrustedPeer{ID: r.int(), SourceNets: r.text(), TLSName: r.text(), MayAssertIdentity: r.byte()&1 != 0}
+			if r.err == nil {
+				into.TrustedPeer(&peer)
 			}
 		default:
 			r.fail()

@@ -50,13 +50,17 @@ func (db *DB) Load(ctx context.Context, serverName string, into store.Sink) (ser
 			return err
 		}
 		var a store.Alias
-		return eachRow(ctx, tx, func(r *sql.Rows) error {
+		err = eachRow(ctx, tx, func(r *sql.Rows) error {
 			if err := scanAlias(r, &a); err != nil {
 				return err
 			}
 			into.Alias(&a)
 			return nil
 		}, selectAliases+` ORDER BY id`)
+		if err != nil {
+			return err
+		}
+		return loadPeers(ctx, tx, into)
 	})
 	return server, seq, err
 }
@@ -218,7 +222,7 @@ func (db *DB) Delta(ctx context.Context, serverID, seq int64) (*store.Delta, err
 }
 
 func readDelta(ctx context.Context, tx *sql.Tx, d *store.Delta, serverID, seq int64) error {
-	users := false
+	users, thirdParties := false, false
 	err := eachRow(ctx, tx, func(r *sql.Rows) error {
 		var table, key string
 		if err := r.Scan(&table, &key); err != nil {
@@ -231,6 +235,10 @@ func readDelta(ctx context.Context, tx *sql.Tx, d *store.Delta, serverID, seq in
 			users = true
 		case table == "aliases":
 			d.AliasNames = append(d.AliasNames, key)
+		case table == "third_parties":
+			thirdParties = true
+		case table == "trusted_peers":
+			d.PeersChanged = true
 		case table == "domains":
 			d.DomainsChanged = true
 		case table == "server_settings":
@@ -258,6 +266,16 @@ func readDelta(ctx context.Context, tx *sql.Tx, d *store.Delta, serverID, seq in
 			return err
 		}, selectAliases+` WHERE alias IN (SELECT row_key FROM changes WHERE seq > $1 AND seq <= $2 AND table_name = 'aliases') ORDER BY id`, seq, d.Seq)
 		if err != nil {
+			return err
+		}
+	}
+	if thirdParties {
+		if err := readThirdParties(ctx, tx, d, seq); err != nil {
+			return err
+		}
+	}
+	if d.PeersChanged {
+		if err := eachPeer(ctx, tx, func(p *store.TrustedPeer) { d.Peers = append(d.Peers, *p) }); err != nil {
 			return err
 		}
 	}

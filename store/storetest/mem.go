@@ -26,6 +26,7 @@ type Mem struct {
 	users    map[sipaddr.AOR]*store.User
 	creds    map[credKey]store.Credential
 	aliases  []store.Alias
+	peers    []store.TrustedPeer
 	bindings map[int64]*location.Binding
 	log      []store.LogRow
 	logged   map[string]bool // event ids
@@ -33,6 +34,8 @@ type Mem struct {
 	nextID   int64
 	watchers map[chan struct{}]bool
 	seq      int64
+
+	thirdParties []store.ThirdParty // without keys
 }
 
 type credKey struct {
@@ -131,7 +134,7 @@ func (m *Mem) Load(ctx context.Context, serverName string, into store.Sink) (sto
 	if err != nil {
 		return store.Server{}, 0, err
 	}
-	t := store.Tables{Settings: m.settings[server.ID], Domains: m.domainsOf(server.ID), Aliases: m.aliases}
+	t := store.Tables{Settings: m.settings[server.ID], Domains: m.domainsOf(server.ID), Aliases: m.aliases, ThirdParties: m.thirdParties, TrustedPeers: m.peers}
 	for _, u := range m.sorted() {
 		t.Users = append(t.Users, *u)
 		t.Credentials = append(t.Credentials, m.credsOf(u.ID)...)
@@ -151,7 +154,7 @@ func (m *Mem) Delta(ctx context.Context, serverID, seq int64) (*store.Delta, err
 		d.Full = true
 		return d, nil
 	}
-	ids, names := map[int64]bool{}, map[string]bool{}
+	ids, names, others := map[int64]bool{}, map[string]bool{}, map[int64]bool{}
 	for _, c := range m.changes {
 		switch {
 		case c.seq <= seq:
@@ -161,6 +164,10 @@ func (m *Mem) Delta(ctx context.Context, serverID, seq int64) (*store.Delta, err
 			ids[c.id] = true
 		case c.table == "aliases":
 			names[c.key] = true
+		case c.table == "third_parties":
+			others[c.id] = true
+		case c.table == "trusted_peers":
+			d.PeersChanged = true
 		case c.table == "domains":
 			d.DomainsChanged = true
 		case c.table == "server_settings" && c.id == serverID:
@@ -179,6 +186,15 @@ func (m *Mem) Delta(ctx context.Context, serverID, seq int64) (*store.Delta, err
 		if names[a.Alias] {
 			d.Aliases = append(d.Aliases, a)
 		}
+	}
+	d.ThirdPartyIDs = slices.Sorted(maps.Keys(others))
+	for _, t := range m.thirdParties {
+		if others[t.UserID] {
+			d.ThirdParties = append(d.ThirdParties, t)
+		}
+	}
+	if d.PeersChanged {
+		d.Peers = slices.Clone(m.peers)
 	}
 	if d.DomainsChanged {
 		d.Domains = m.domainsOf(serverID)

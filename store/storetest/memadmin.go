@@ -311,6 +311,7 @@ func (m *Mem) RemoveUser(ctx context.Context, key sipaddr.AOR) error {
 		}
 		return a.PrimaryUser == key
 	})
+	m.removeThirdParties(u.ID)
 	m.changed("users", string(key), u.ID)
 	return nil
 }
