@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -9,8 +10,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/big"
 	"net"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -171,6 +174,35 @@ func TestTLSIdentity(t *testing.T) {
 	case got := <-atB.got:
 		t.Errorf("b got %q, want nothing for c.example", got.raw)
 	default:
+	}
+}
+
+// TestTLSNextHopFailed: each domain whose certificate is bad, or whose server is dead, has a line in the log with the reason, however
+// many others failed before.
+func TestTLSNextHopFailed(t *testing.T) {
+	ca := newAuthority(t)
+	b := start(t, Config{Listen: listeners("tls:127.0.0.1:0"), TLS: ca.configs(t, "b.example")}, newRecorder())
+	var log bytes.Buffer // handlers take turns
+	atA := newRecorder()
+	a := start(t, Config{Listen: listeners("tls:127.0.0.1:0"), TLS: ca.configs(t, "a.example"), Log: slog.New(slog.NewTextHandler(&log, nil))}, atA)
+	gone, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone.Close()
+	dead := to(t, a, b, "dead.example")
+	dead.Remote = gone.Addr().(*net.TCPAddr).AddrPort()
+	out := a.NewOut()
+	for i, flow := range []Flow{to(t, a, b, "c.example"), to(t, a, b, "c.example"), to(t, a, b, "d.example"), dead} {
+		out.Send(flow, []byte(request("m", 0)), Ref(i+1))
+		out.Flush()
+		next(t, atA.failed)
+	}
+	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+	for i, want := range []string{"domain=c.example hop=tls:127.0.0.1:.*not c.example", "domain=d.example hop=tls:127.0.0.1:.*not d.example", "domain=dead.example hop=tls:127.0.0.1:.*refused"} {
+		if len(lines) != 3 || !regexp.MustCompile(`level=WARN msg="next hop failed" `+want).MatchString(lines[i]) {
+			t.Errorf("got log\n%s\nwant line %d with %s, three in all", log.String(), i, want)
+		}
 	}
 }
 
