@@ -32,7 +32,16 @@ type entry struct {
 	drop   time.Time // it is of no use any more
 }
 
-func (q question) size(e *entry) int { return 160 + len(q.name) + e.answer.size() }
+// entrySize is what an entry without records weighs: its struct, its question and its place in the map.
+const entrySize = 400
+
+func (q question) size(e *entry) int {
+	n := entrySize + len(q.name) + e.answer.size()
+	if e.err != nil {
+		n += 2 * len(e.err.Error()) // the text, and those that it wraps
+	}
+	return n
+}
 
 // cache keeps answers. Its owner's mutex guards it.
 type cache struct {
@@ -43,7 +52,9 @@ type cache struct {
 // get returns an answer that holds.
 func (c *cache) get(q question, now time.Time) (Answer, error) {
 	if e := c.entries[q]; e != nil && now.Before(e.until) {
-		return e.answer, e.err
+		a := e.answer
+		a.ttl, a.cached = e.until.Sub(now), true
+		return a, e.err
 	}
 	return Answer{}, errNotCached
 }

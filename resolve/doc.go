@@ -2,11 +2,12 @@
 // with the weights of RFC 2782.
 //
 // Answers come from a cache that keeps records for their time to live, and what does not exist for the time its zone says
-// (RFC 2308). What is not there is asked for by a bounded pool; look-ups of the same name share one question. A caller that must not wait
-// gets the hops at once when the cache has them, else later, from a goroutine of this package.
+// (RFC 2308). What is not there is asked for by a bounded pool, before which look-ups queue for a while; look-ups of the same name
+// share one question. A caller that must not wait gets the hops at once when the cache has them, else later, from a goroutine of
+// this package, or ErrBusy when too many wait.
 //
 // It is not the place that sends requests, remembers which hops are down, or verifies certificates: a Hop only names what the
 // certificate must carry (RFC 5922).
 //
-// Goroutines: one for each look-up under way, at most maxLookups; Run waits for them.
+// Goroutines: one for each look-up under way, at most maxLookups; Close waits for them.
 package resolve

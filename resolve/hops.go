@@ -36,8 +36,8 @@ type look struct {
 	query   Query
 	support Support
 	ask     records
-	draw    func(n int) int // a random number below n
-	steps   func(string)    // told each step, for `sipd dns explain`; nil
+	draw    func(n int) int // a random number below n; nil: the heaviest first
+	steps   func(Step)      // told each step, for `sipd dns explain`; nil
 	asked   int
 	hops    []Hop
 	failed  error // the last question that got no answer
@@ -65,18 +65,18 @@ func (l *look) find() ([]Hop, error) {
 	q := l.query
 	if addr, err := netip.ParseAddr(q.Host); err == nil {
 		t := l.transport()
-		l.say("%s is an address: no look-up", q.Host)
-		return l.done(l.add(t, addr, q.port(t), q.Host))
+		l.say("4.1", "%s is an address: %s port %d, nothing is asked", q.Host, t, q.port(t))
+		return l.done(l.add(target{name: q.Host, transport: t, port: q.port(t), share: 1}, addr))
 	}
 	if !validName(q.Host) {
 		return nil, fmt.Errorf("%w: %q is not a host name", ErrNotFound, clip(q.Host))
 	}
-	switch {
+	switch t := l.transport(); {
 	case q.Port != 0: // 4.2: a port means addresses alone.
-		l.say("the port is given: addresses only")
-		return l.done(l.addresses(q.Host, l.transport(), q.Port))
+		l.say("4.2", "the URI gives port %d: %s, addresses only", q.Port, t)
+		return l.done(l.addresses(target{name: q.Host, transport: t, port: q.Port, share: 1}))
 	case q.Transport != Any: // 4.2: SRV for that transport alone.
-		t := l.transport()
+		l.say("4.1", "the URI gives the transport: %s", t)
 		for _, s := range services {
 			if s.transport == t {
 				if found, err := l.srv(s.prefix+q.Host, t); found || err != nil {
@@ -84,21 +84,30 @@ func (l *look) find() ([]Hop, error) {
 				}
 			}
 		}
-		return l.done(l.addresses(q.Host, t, defaultPort(t)))
+		return l.done(l.bare(t))
 	}
+	l.say("4.1", "the URI gives neither port nor transport: NAPTR")
 	if found, err := l.naptr(); found || err != nil {
 		return l.done(err)
 	}
 	for _, s := range unnamed { // 4.1: no NAPTR, SRV for each transport we have.
-		if q.Secure && s.transport != TLS || !l.support.has(s.transport) {
-			continue
-		}
-		if found, err := l.srv(s.prefix+q.Host, s.transport); found || err != nil {
-			return l.done(err)
+		switch {
+		case q.Secure && s.transport != TLS:
+		case !l.support.has(s.transport):
+			l.say("4.1", "%s is not asked for: no %s listener here", s.prefix+q.Host, s.transport)
+		default:
+			if found, err := l.srv(s.prefix+q.Host, s.transport); found || err != nil {
+				return l.done(err)
+			}
 		}
 	}
-	t := l.transport() // 4.1: no SRV, TCP for sips (TLS over it), UDP for sip.
-	return l.done(l.addresses(q.Host, t, defaultPort(t)))
+	return l.done(l.bare(l.transport())) // 4.1: no SRV, TCP for sips (TLS over it), UDP for sip.
+}
+
+// bare looks up the addresses of the host itself.
+func (l *look) bare(t Transport) error {
+	l.say("4.2", "no SRV: the addresses of %s, %s port %d", l.query.Host, t, defaultPort(t))
+	return l.addresses(target{name: l.query.Host, transport: t, port: defaultPort(t), share: 1})
 }
 
 // transport is the one a URI without NAPTR and SRV gets (4.1).
@@ -119,9 +128,14 @@ func (q Query) port(t Transport) uint16 {
 	return defaultPort(t)
 }
 
-// naptr follows the NAPTR records that name a transport we have, in their order (4.1).
+// naptr follows the NAPTR records that name a transport we have, in their order (4.1). Where one of them leads nowhere for the
+// moment the next may.
 func (l *look) naptr() (found bool, err error) {
-	a, err := l.question(l.query.Host, NAPTR)
+	a, err := l.question("4.1", l.query.Host, NAPTR)
+	if errors.Is(err, errRefused) { // A server that does not know NAPTR says so with an error; it may know SRV.
+		l.failed = err
+		return false, nil
+	}
 	if err != nil {
 		return false, err
 	}
@@ -135,15 +149,23 @@ func (l *look) naptr() (found bool, err error) {
 	for _, r := range rows {
 		i := slices.IndexFunc(services, func(s service) bool { return strings.EqualFold(s.naptr, r.Service) })
 		if i < 0 || !strings.EqualFold(r.Flags, "s") {
+			l.naptrSays(r, "passed over: no SIP service with flag s that we know")
 			continue
 		}
 		t := services[i].transport
-		if l.query.Secure && t != TLS || !l.support.has(t) {
-			l.say("NAPTR %s: passed over, %s is not for us here", r.Service, t)
+		if l.query.Secure && t != TLS {
+			l.naptrSays(r, "passed over: the URI is sips, "+t.String()+" is not secure")
 			continue
 		}
-		l.say("NAPTR %s: %s", r.Service, r.Replacement)
+		if !l.support.has(t) {
+			l.naptrSays(r, "passed over: no "+t.String()+" listener here")
+			continue
+		}
+		l.naptrSays(r, t.String())
 		ok, err := l.srv(r.Replacement, t)
+		if errors.Is(err, errRefused) || errors.Is(err, ErrAnswer) {
+			l.failed, ok, err = err, true, nil
+		}
 		if err != nil {
 			return false, err
 		}
@@ -152,46 +174,74 @@ func (l *look) naptr() (found bool, err error) {
 	return found, nil
 }
 
+func (l *look) naptrSays(r NAPTRRecord, what string) {
+	l.say("4.1", "order %d, preference %d, %q %q to %s: %s", r.Order, r.Preference, r.Flags, r.Service, r.Replacement, what)
+}
+
+// target is a name whose addresses are hops.
+type target struct {
+	name      string
+	transport Transport
+	port      uint16
+	priority  uint16
+	share     float64
+}
+
 // srv appends the targets of an SRV set. found tells whether there were records; a set that says "not here" (RFC 2782: a
 // target of ".") was found.
 func (l *look) srv(name string, t Transport) (found bool, err error) {
-	a, err := l.question(name, SRV)
+	a, err := l.question("4.2", name, SRV)
 	if err != nil || len(a.SRV) == 0 {
 		return false, err
 	}
-	for i, r := range arrange(a.SRV, l.draw) {
-		if r.Target == "" || i == maxTargets {
-			l.say("SRV %s: no more targets", name)
+	rows := arrange(a.SRV, l.draw)
+	for _, r := range rows {
+		if r.Target == "" {
+			l.say("4.2", "priority %d: the service is not there", r.Priority)
+		} else {
+			l.say("4.2", "priority %d, weight %d (%s): %s port %d", r.Priority, r.Weight, percent(share(rows, r)), r.Target, r.Port)
+		}
+	}
+	for i, r := range rows {
+		if r.Target == "" {
 			break
 		}
-		l.say("SRV %s: %s port %d (priority %d, weight %d)", name, r.Target, r.Port, r.Priority, r.Weight)
-		if err := l.addresses(r.Target, t, r.Port); err != nil && !errors.Is(err, ErrUnavailable) {
+		if i == maxTargets {
+			l.say("4.2", "no more than %d targets are looked up", maxTargets)
+			break
+		}
+		to := target{name: r.Target, transport: t, port: r.Port, priority: r.Priority}
+		if l.steps != nil {
+			to.share = share(rows, r)
+		}
+		if err := l.addresses(to); err != nil {
 			return true, err
 		}
 	}
 	return true, nil
 }
 
-// addresses appends the addresses of a name. A family that got no answer is noted, the other serves.
-func (l *look) addresses(name string, t Transport, port uint16) error {
-	if addr, err := netip.ParseAddr(name); err == nil {
-		return l.add(t, addr, port, name) // RFC 2782 forbids addresses as targets; some zones have them all the same.
+// addresses appends the addresses of a name. A family that got no good answer is noted, the other serves.
+func (l *look) addresses(t target) error {
+	if addr, err := netip.ParseAddr(t.name); err == nil {
+		return l.add(t, addr) // RFC 2782 forbids addresses as targets; some zones have them all the same.
 	}
 	for _, kind := range []Kind{AAAA, A} {
 		if kind == AAAA && !l.support.IPv6 || kind == A && !l.support.IPv4 {
+			l.say("4.2", "%s %s is not asked for: no such listener here", t.name, kind)
 			continue
 		}
-		a, err := l.question(name, kind)
-		if errors.Is(err, ErrUnavailable) {
+		a, err := l.question("4.2", t.name, kind)
+		switch {
+		case errors.Is(err, errNotCached):
+			return err
+		case err != nil:
 			l.failed = err
 			continue
 		}
-		if err != nil {
-			return err
-		}
 		for _, addr := range a.Addrs {
-			l.say("%s %s: %s", name, kind, addr)
-			if err := l.add(t, addr, port, name); err != nil {
+			l.say("4.2", "%s", addr)
+			if err := l.add(t, addr); err != nil {
 				return err
 			}
 		}
@@ -200,12 +250,20 @@ func (l *look) addresses(name string, t Transport, port uint16) error {
 }
 
 // add appends a hop that is not there yet.
-func (l *look) add(t Transport, addr netip.Addr, port uint16, name string) error {
+func (l *look) add(t target, addr netip.Addr) error {
 	addr = addr.Unmap()
-	if !l.support.has(t) || addr.Is4() && !l.support.IPv4 || addr.Is6() && !l.support.IPv6 || port == 0 {
+	switch {
+	case !l.support.has(t.transport):
+		l.say("4.1", "passed over: no %s listener here", t.transport)
+		return nil
+	case addr.Is4() && !l.support.IPv4, addr.Is6() && !l.support.IPv6:
+		l.say("4.2", "passed over: no listener of its family here")
+		return nil
+	case t.port == 0, addr.Zone() != "":
+		l.say("4.2", "passed over: it is not an address and a port")
 		return nil
 	}
-	h := Hop{Transport: t, Addr: netip.AddrPortFrom(addr, port), Name: name}
+	h := Hop{Transport: t.transport, Addr: netip.AddrPortFrom(addr, t.port), Name: t.name, Priority: t.priority, Share: t.share}
 	if len(l.hops) < maxHops && !slices.ContainsFunc(l.hops, func(o Hop) bool { return o.Transport == h.Transport && o.Addr == h.Addr }) {
 		l.hops = append(l.hops, h)
 	}
@@ -213,18 +271,17 @@ func (l *look) add(t Transport, addr netip.Addr, port uint16, name string) error
 }
 
 // question asks, within the look-up's bound. A name that is none is not asked for.
-func (l *look) question(name string, kind Kind) (Answer, error) {
+func (l *look) question(section, name string, kind Kind) (Answer, error) {
 	if !validName(name) {
+		l.say(section, "%q is not a host name", clip(name))
 		return Answer{}, nil
 	}
 	if l.asked++; l.asked > maxQuestions {
 		return Answer{}, fmt.Errorf("%w: %s needs more than %d questions", ErrAnswer, l.query, maxQuestions)
 	}
 	a, err := l.ask(name, kind)
-	if err != nil {
-		l.say("%s %s: %v", name, kind, err)
-	} else if a.empty() {
-		l.say("%s %s: none", name, kind)
+	if l.steps != nil {
+		l.steps(Step{Section: section, Question: name + " " + kind.String(), Records: a.count(), TTL: a.ttl, From: a.source(), Err: err})
 	}
 	return a, err
 }
@@ -242,9 +299,9 @@ func (l *look) done(err error) ([]Hop, error) {
 	return nil, fmt.Errorf("%w: %s", ErrNotFound, l.query)
 }
 
-func (l *look) say(format string, args ...any) {
+func (l *look) say(section, format string, args ...any) {
 	if l.steps != nil {
-		l.steps(fmt.Sprintf(format, args...))
+		l.steps(Step{Section: section, Text: fmt.Sprintf(format, args...)})
 	}
 }
 

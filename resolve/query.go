@@ -2,8 +2,10 @@ package resolve
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"strconv"
+	"time"
 )
 
 // Transport is how a hop is reached.
@@ -50,6 +52,37 @@ type Hop struct {
 	Transport Transport
 	Addr      netip.AddrPort
 	Name      string // the name that led there: the SRV target, or the host itself
+
+	// Of hops that Explain returns: the priority of the SRV record, and how often its target is the first to be tried of those
+	// of this priority; 1 without SRV.
+	Priority uint16
+	Share    float64
+}
+
+// Step is a step of a look-up as people are told it: a question and how it was answered, or Text.
+type Step struct {
+	Section  string // of RFC 3263
+	Text     string
+	Question string // "example.com NAPTR"
+	Records  int    // 0: there are none
+	TTL      time.Duration
+	From     string // who said so: "192.0.2.53:53 by UDP", "the cache"
+	Err      error
+}
+
+// String writes the step as a line.
+func (s Step) String() string {
+	switch {
+	case s.Question == "":
+		return s.Text
+	case s.Err != nil:
+		return s.Question + ": " + s.Err.Error()
+	}
+	n := "none"
+	if s.Records > 0 {
+		n = strconv.Itoa(s.Records)
+	}
+	return fmt.Sprintf("%s: %s, for %d s, from %s", s.Question, n, int(s.TTL/time.Second), s.From)
 }
 
 // Errors of a look-up.

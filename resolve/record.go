@@ -3,6 +3,7 @@ package resolve
 import (
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/miekg/dns"
 )
@@ -38,13 +39,32 @@ type Answer struct {
 	Addrs []netip.Addr
 	SRV   []SRVRecord
 	NAPTR []NAPTRRecord
+
+	ttl    time.Duration  // how long it holds, from when it was asked for
+	from   netip.AddrPort // who said so
+	stream bool           // and by TCP
+	cached bool           // it was there already
 }
 
-func (a *Answer) empty() bool { return len(a.Addrs) == 0 && len(a.SRV) == 0 && len(a.NAPTR) == 0 }
+func (a *Answer) count() int { return len(a.Addrs) + len(a.SRV) + len(a.NAPTR) }
+
+func (a *Answer) empty() bool { return a.count() == 0 }
+
+// source says who gave an answer.
+func (a *Answer) source() string {
+	text := a.from.String() + " by UDP"
+	if a.stream {
+		text = a.from.String() + " by TCP"
+	}
+	if a.cached {
+		return "the cache, " + text
+	}
+	return text
+}
 
 // size is roughly what an answer weighs in the cache, in bytes.
 func (a *Answer) size() int {
-	n := 24*len(a.Addrs) + 24*len(a.SRV) + 72*len(a.NAPTR)
+	n := 24*cap(a.Addrs) + 24*cap(a.SRV) + 72*cap(a.NAPTR)
 	for i := range a.SRV {
 		n += len(a.SRV[i].Target)
 	}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net/netip"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -14,10 +16,12 @@ import (
 
 // Limits of a Resolver.
 const (
-	// maxLookups is how many different look-ups are under way at most.
+	// maxLookups is how many look-ups ask servers at once, each from a socket; those beyond wait for their turn.
 	maxLookups = 256
-	// maxWaiting is how many callers wait for one of them at most.
-	maxWaiting = 4096
+	// maxWaiting is how many callers wait in all: a call that waits weighs some 10 KB. Whoever comes then gets ErrBusy at once.
+	maxWaiting = 10_000
+	// queueTime is how long a look-up may wait for its turn; then its callers get ErrBusy, too.
+	queueTime = 4 * time.Second
 	// lookupTime ends a look-up: NAPTR, SRV and addresses one after the other, of servers that are slow. The caller's phone
 	// gives up after 32 s (Timer B).
 	lookupTime = 10 * time.Second
@@ -27,14 +31,15 @@ const (
 type Config struct {
 	Servers []netip.AddrPort // asked in this order
 	Support Support
+	Log     *slog.Logger // nil: nothing is said
 	// Exchange carries a question to a server by udp or tcp and brings its answer; nil: sockets do. Tests in virtual time have none.
 	Exchange func(ctx context.Context, network string, server netip.AddrPort, q *dns.Msg) (*dns.Msg, error)
 }
 
 // Resolver finds next hops. Its methods may be called by several goroutines.
 type Resolver struct {
-	servers []netip.AddrPort
 	support Support
+	log     *slog.Logger
 	carry   func(ctx context.Context, network string, server netip.AddrPort, q *dns.Msg) (*dns.Msg, error)
 	try     time.Duration   // tryTime
 	ctx     context.Context // ends the look-ups under way: Close
@@ -43,10 +48,17 @@ type Resolver struct {
 
 	mu      sync.Mutex
 	closed  bool
+	servers []nameServer
 	cache   cache
-	silent  map[netip.AddrPort]time.Time // servers that gave no answer, and until when others go first
 	flights map[question]*flight
-	lookups map[Query]*lookup
+	lookups map[Query]*lookup // that have callers waiting
+	queue   []*lookup         // those that wait for their turn
+	running int               // look-ups under way, at most maxLookups
+	waiting int               // callers, at most maxWaiting
+	refused uint64            // callers that were one too many, or waited too long
+	panics  int64
+	toldOf  uint64    // refused when the log last heard of it
+	told    time.Time // and when that was
 }
 
 // flight is a question that the servers are being asked.
@@ -58,14 +70,22 @@ type flight struct {
 
 // lookup is who waits for a query.
 type lookup struct {
+	query   Query
+	since   time.Time
 	waiting []func([]Hop, error)
 }
 
 // New makes a Resolver. It starts nothing.
 func New(cfg Config) *Resolver {
 	r := &Resolver{
-		servers: cfg.Servers, support: cfg.Support, carry: cfg.Exchange, try: tryTime, cache: cache{entries: map[question]*entry{}},
-		silent: map[netip.AddrPort]time.Time{}, flights: map[question]*flight{}, lookups: map[Query]*lookup{},
+		support: cfg.Support, log: cfg.Log, carry: cfg.Exchange, try: tryTime, cache: cache{entries: map[question]*entry{}},
+		flights: map[question]*flight{}, lookups: map[Query]*lookup{},
+	}
+	if r.log == nil {
+		r.log = slog.New(slog.DiscardHandler)
+	}
+	for _, addr := range cfg.Servers {
+		r.servers = append(r.servers, nameServer{addr: addr})
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	return r
@@ -96,34 +116,84 @@ func (r *Resolver) Hops(q Query, done func([]Hop, error)) (hops []Hop, err error
 	if !errors.Is(err, errNotCached) {
 		return hops, err, true
 	}
+	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	l := r.lookups[q]
-	switch {
-	case r.closed:
+	if r.closed {
 		return nil, ErrUnavailable, true
-	case l != nil && len(l.waiting) >= maxWaiting, l == nil && len(r.lookups) >= maxLookups:
+	}
+	if r.waiting >= maxWaiting {
+		r.refused++ // work tells of it: here nobody may wait for the log.
 		return nil, ErrBusy, true
-	case l == nil:
-		l = &lookup{}
+	}
+	l := r.lookups[q]
+	if l == nil {
+		l = &lookup{query: q, since: now}
 		r.lookups[q] = l
-		r.group.Go(func() { r.answer(q, l) })
+		if r.running < maxLookups {
+			r.running++
+			r.group.Go(func() { r.work(l) })
+		} else {
+			r.queue = append(r.queue, l)
+		}
 	}
 	l.waiting = append(l.waiting, done)
+	r.waiting++
 	return nil, nil, false
 }
 
-// answer does a look-up and tells everybody who waits for it.
-func (r *Resolver) answer(q Query, l *lookup) {
-	ctx, cancel := context.WithTimeout(r.ctx, lookupTime)
-	defer cancel()
-	hops, err := r.look(q, r.asking(ctx)).find()
+// work does one look-up after the other while there are some.
+func (r *Resolver) work(l *lookup) {
+	for ; l != nil; l = r.next() {
+		r.answer(l)
+		r.tell(time.Now())
+	}
+}
+
+// tell logs now and then that callers are refused.
+func (r *Resolver) tell(now time.Time) {
 	r.mu.Lock()
-	delete(r.lookups, q)
+	refused := r.refused - r.toldOf
+	due := refused > 0 && now.Sub(r.told) >= tellEvery
+	if due {
+		r.told, r.toldOf = now, r.refused
+	}
+	r.mu.Unlock()
+	if due {
+		r.log.Warn("too many calls wait for name servers, others were refused", "refused", refused)
+	}
+}
+
+func (r *Resolver) next() (l *lookup) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.queue) == 0 {
+		r.queue = nil
+		r.running--
+		return nil
+	}
+	l, r.queue[0] = r.queue[0], nil
+	r.queue = r.queue[1:]
+	return l
+}
+
+// answer does a look-up and tells everybody who waits for it.
+func (r *Resolver) answer(l *lookup) {
+	var hops []Hop
+	err := ErrBusy
+	if now := time.Now(); now.Sub(l.since) < queueTime {
+		hops, err = r.find(l.query)
+	}
+	r.mu.Lock()
+	delete(r.lookups, l.query) // Nobody joins any more.
+	r.waiting -= len(l.waiting)
+	if errors.Is(err, ErrBusy) {
+		r.refused += uint64(len(l.waiting))
+	}
 	r.mu.Unlock()
 	for i, done := range l.waiting {
 		if i > 0 && err == nil { // Each draws lots of his own.
-			if own, err := r.look(q, r.cached).find(); err == nil {
+			if own, err := r.look(l.query, r.cached).find(); err == nil {
 				hops = own
 			}
 		}
@@ -131,12 +201,33 @@ func (r *Resolver) answer(q Query, l *lookup) {
 	}
 }
 
-// Explain does a look-up and tells each step.
-func (r *Resolver) Explain(ctx context.Context, q Query, steps func(string)) ([]Hop, error) {
+// find does a look-up that may ask servers.
+func (r *Resolver) find(q Query) (hops []Hop, err error) {
+	ctx, cancel := context.WithTimeout(r.ctx, lookupTime)
+	defer cancel()
+	defer r.recovered(&err)
+	return r.look(q, r.asking(ctx)).find()
+}
+
+// recovered makes an error of a panic: what strangers send ends no more than one look-up. It must be deferred directly.
+func (r *Resolver) recovered(err *error) {
+	fault := recover()
+	if fault == nil {
+		return
+	}
+	r.mu.Lock()
+	r.panics++
+	r.mu.Unlock()
+	r.log.Error("panic", "doing", "look-up", "err", fault, "stack", string(debug.Stack()))
+	*err = fmt.Errorf("%w: a fault of ours", ErrAnswer)
+}
+
+// Explain does a look-up and tells each step. Where lots are drawn the likeliest comes first.
+func (r *Resolver) Explain(ctx context.Context, q Query, steps func(Step)) ([]Hop, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookupTime)
 	defer cancel()
 	l := r.look(q, r.asking(ctx))
-	l.steps = steps
+	l.steps, l.draw = steps, nil
 	return l.find()
 }
 
@@ -173,18 +264,25 @@ func (r *Resolver) asking(ctx context.Context) records {
 		case <-f.done:
 			return f.answer, f.err
 		case <-ctx.Done():
-			return Answer{}, fmt.Errorf("%w: %s %s: %v", ErrUnavailable, clip(name), kind, ctx.Err())
+			return Answer{}, fmt.Errorf("%w: %s %s: %w", ErrUnavailable, clip(name), kind, ctx.Err())
 		}
 	}
 }
 
 // fly asks the servers and keeps what they say.
 func (r *Resolver) fly(ctx context.Context, q question, f *flight) {
-	a, ttl, err := r.exchange(ctx, q.name, q.kind)
-	r.mu.Lock()
-	if ctx.Err() != nil && err != nil {
+	a, err := func() (a Answer, err error) {
+		defer r.recovered(&err)
+		return r.exchange(ctx, q.name, q.kind)
+	}()
+	ttl := a.ttl
+	switch {
+	case err != nil && ctx.Err() != nil:
 		ttl = 0 // It was us who gave up.
+	case err != nil:
+		ttl = failedTTL
 	}
+	r.mu.Lock()
 	f.answer, f.err = r.cache.put(q, a, err, ttl, time.Now())
 	delete(r.flights, q)
 	r.mu.Unlock()

@@ -9,13 +9,14 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/miekg/dns"
 )
 
-// server is a name server on the loopback that answers what handle says.
-func server(t *testing.T, handle func(network string, q *dns.Msg) *dns.Msg) netip.AddrPort {
+// dnsServer is a name server on the loopback that answers what handle says.
+func dnsServer(t *testing.T, handle func(network string, q *dns.Msg) *dns.Msg) netip.AddrPort {
 	t.Helper()
 	var pc net.PacketConn
 	var ln net.Listener
@@ -72,6 +73,20 @@ func resolver(t *testing.T, servers ...netip.AddrPort) *Resolver {
 	return r
 }
 
+// virtual is a resolver in a bubble of virtual time, whose one server answers what handle says; nil is silence.
+func virtual(t *testing.T, handle func(network string, q *dns.Msg) *dns.Msg) *Resolver {
+	r := New(Config{Servers: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.53:53")}, Support: all,
+		Exchange: func(ctx context.Context, network string, _ netip.AddrPort, q *dns.Msg) (*dns.Msg, error) {
+			if m := handle(network, q); m != nil {
+				return m, nil
+			}
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}})
+	t.Cleanup(r.Close)
+	return r
+}
+
 // hops waits for a look-up.
 func (r *Resolver) hops(q Query) ([]Hop, error) {
 	type result struct {
@@ -91,7 +106,7 @@ var host = Query{Host: "host.example", Port: 5060}
 
 func TestCache(t *testing.T) {
 	var asked atomic.Int32
-	r := resolver(t, server(t, func(_ string, q *dns.Msg) *dns.Msg {
+	r := resolver(t, dnsServer(t, func(_ string, q *dns.Msg) *dns.Msg {
 		asked.Add(1)
 		switch q.Question[0].Name {
 		case "host.example.":
@@ -130,7 +145,7 @@ func TestCache(t *testing.T) {
 func TestMerged(t *testing.T) {
 	var asked atomic.Int32
 	release := make(chan struct{})
-	r := resolver(t, server(t, func(_ string, q *dns.Msg) *dns.Msg {
+	r := resolver(t, dnsServer(t, func(_ string, q *dns.Msg) *dns.Msg {
 		asked.Add(1)
 		<-release
 		return reply(q, q.Question[0].Name+" 60 IN A 192.0.2.1")
@@ -197,7 +212,7 @@ func TestServers(t *testing.T) {
 		}, wrong: ErrAnswer},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			hops, err := resolver(t, server(t, c.handle)).hops(host)
+			hops, err := resolver(t, dnsServer(t, c.handle)).hops(host)
 			if c.wrong != nil && !errors.Is(err, c.wrong) || c.want != "" && text(hops, err) != c.want {
 				t.Errorf("got %s, want %s %v", text(hops, err), c.want, c.wrong)
 			}
@@ -214,8 +229,8 @@ func TestSilentServer(t *testing.T) {
 		}
 		return reply(q, q.Question[0].Name+" 1 IN A 192.0.2.1")
 	}
-	mute := server(t, func(string, *dns.Msg) *dns.Msg { return nil })
-	r := resolver(t, mute, server(t, answer))
+	mute := dnsServer(t, func(string, *dns.Msg) *dns.Msg { return nil })
+	r := resolver(t, mute, dnsServer(t, answer))
 	if got, want := text(r.hops(host)), "udp 192.0.2.1:5060"; got != want {
 		t.Fatalf("got %s, want %s", got, want)
 	}
@@ -233,33 +248,8 @@ func TestSilentServer(t *testing.T) {
 	}
 }
 
-// TestBounds: look-ups under way, those who wait for one, and what is kept.
-func TestBounds(t *testing.T) {
-	r := resolver(t, server(t, func(string, *dns.Msg) *dns.Msg { return nil }))
-	nobody := func([]Hop, error) {}
-	for i := range maxLookups {
-		if _, err, ready := r.Hops(Query{Host: "host.example", Port: uint16(i + 1)}, nobody); ready {
-			t.Fatalf("look-up %d: got %v at once", i, err)
-		}
-	}
-	if _, err, ready := r.Hops(Query{Host: "other.example"}, nobody); !ready || !errors.Is(err, ErrBusy) {
-		t.Errorf("one more: got %v, want ErrBusy", err)
-	}
-	c := cache{entries: map[question]*entry{}}
-	for i := range 3 * maxEntries {
-		c.put(question{name: string(rune(i)), kind: A}, Answer{Addrs: make([]netip.Addr, i%64)}, nil, time.Hour, time.Now())
-	}
-	sum := 0
-	for q, e := range c.entries {
-		sum += q.size(e)
-	}
-	if len(c.entries) > maxEntries || c.bytes > maxBytes || c.bytes != sum {
-		t.Errorf("got %d entries of %d bytes (%d counted), want at most %d of %d", len(c.entries), sum, c.bytes, maxEntries, maxBytes)
-	}
-}
-
 func TestClose(t *testing.T) {
-	r := New(Config{Servers: []netip.AddrPort{server(t, func(string, *dns.Msg) *dns.Msg { return nil })}, Support: all})
+	r := New(Config{Servers: []netip.AddrPort{dnsServer(t, func(string, *dns.Msg) *dns.Msg { return nil })}, Support: all})
 	failed := make(chan error, 1)
 	if _, _, ready := r.Hops(host, func(_ []Hop, err error) { failed <- err }); ready {
 		t.Fatal("got an answer at once")
@@ -273,29 +263,62 @@ func TestClose(t *testing.T) {
 	}
 }
 
-func TestExplain(t *testing.T) {
-	r := resolver(t, server(t, func(_ string, q *dns.Msg) *dns.Msg {
+func TestExplain(t *testing.T) { synctest.Test(t, explain) }
+
+func explain(t *testing.T) {
+	r := virtual(t, func(_ string, q *dns.Msg) *dns.Msg {
 		if q.Question[0].Qtype == dns.TypeSRV && strings.HasPrefix(q.Question[0].Name, "_sip._udp.") {
-			return reply(q, q.Question[0].Name+" 60 IN SRV 1 2 5070 Host.Example.")
+			return reply(q, q.Question[0].Name+" 60 IN SRV 2 0 5072 192.0.2.9.", q.Question[0].Name+" 60 IN SRV 1 1 5071 host.example.", q.Question[0].Name+" 60 IN SRV 1 3 5070 Host.Example.")
 		}
 		if q.Question[0].Qtype == dns.TypeA {
 			return reply(q, q.Question[0].Name+" 60 IN A 192.0.2.1")
 		}
 		return reply(q)
-	}))
+	})
+	r.support.IPv6 = false
 	var steps []string
-	hops, err := r.Explain(context.Background(), Query{Host: "example.com"}, func(s string) { steps = append(steps, s) })
-	want := "example.com NAPTR: none\nSRV _sip._udp.example.com: host.example port 5070 (priority 1, weight 2)\nhost.example A: 192.0.2.1"
-	if got := strings.Join(steps, "\n"); got != want || text(hops, err) != "udp 192.0.2.1:5070" {
+	hops, err := r.Explain(context.Background(), Query{Host: "example.com"}, func(s Step) { steps = append(steps, s.Section+" "+s.String()) })
+	from := " s, from " + r.servers[0].addr.String() + " by UDP"
+	want := strings.Join([]string{
+		"4.1 the URI gives neither port nor transport: NAPTR",
+		"4.1 example.com NAPTR: none, for 30" + from,
+		"4.2 _sip._udp.example.com SRV: 3, for 60" + from,
+		"4.2 priority 1, weight 3 (75 %): host.example port 5070",
+		"4.2 priority 1, weight 1 (25 %): host.example port 5071",
+		"4.2 priority 2, weight 0 (100 %): 192.0.2.9 port 5072",
+		"4.2 host.example AAAA is not asked for: no such listener here",
+		"4.2 host.example A: 1, for 60" + from,
+		"4.2 192.0.2.1",
+		"4.2 host.example AAAA is not asked for: no such listener here",
+		"4.2 host.example A: 1, for 60 s, from the cache, " + r.servers[0].addr.String() + " by UDP",
+		"4.2 192.0.2.1",
+	}, "\n")
+	if got := strings.Join(steps, "\n"); got != want || text(hops, err) != "udp 192.0.2.1:5070, udp 192.0.2.1:5071, udp 192.0.2.9:5072" {
 		t.Errorf("got %s\n%s\nwant\n%s", text(hops, err), got, want)
+	}
+	if len(hops) != 3 || hops[0].Share != 0.75 || hops[1].Share != 0.25 || hops[2].Priority != 2 || hops[2].Share != 1 {
+		t.Errorf("got %+v, want shares 0.75, 0.25 and, of priority 2, 1", hops)
 	}
 }
 
-// FuzzRead: whatever a server sends, nothing breaks and nothing grows.
-func FuzzRead(f *testing.F) {
+// TestStepText: an error is told as it is.
+func TestStepText(t *testing.T) {
+	s := Step{Question: "example.com A", Err: ErrUnavailable}
+	if got, want := s.String(), "example.com A: resolve: no answer"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// FuzzAnswer: whatever a server sends, nothing breaks, nothing grows, and what is made of it are hops that can be tried.
+func FuzzAnswer(f *testing.F) {
 	q := new(dns.Msg)
 	q.SetQuestion("host.example.", dns.TypeA)
-	for _, r := range []*dns.Msg{reply(q, "host.example. 60 IN A 192.0.2.1"), reply(q, "host.example. 60 IN CNAME host.example."), reply(q, "host.example. 1 IN SRV 1 1 1 .")} {
+	q.Id = 0x1234
+	for _, r := range []*dns.Msg{
+		reply(q, "host.example. 60 IN A 192.0.2.1"), reply(q, "host.example. 60 IN CNAME host.example."), reply(q, "host.example. 1 IN SRV 1 1 1 ."),
+		reply(q, "host.example. 60 IN AAAA 2001:db8::1", "host.example. 4294967295 IN SRV 0 0 5060 host.example."),
+		reply(q, `host.example. 60 IN NAPTR 1 1 "s" "SIP+D2U" "" host.example.`), reply(q, "example. 60 IN SOA ns.example. admin.example. 1 1 1 1 60"),
+	} {
 		b, err := r.Pack()
 		if err != nil {
 			f.Fatal(err)
@@ -303,14 +326,25 @@ func FuzzRead(f *testing.F) {
 		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		r := new(dns.Msg)
-		if r.Unpack(b) != nil {
+		m, err := parse(b, q)
+		if err != nil {
 			return
 		}
-		for _, kind := range []Kind{A, AAAA, SRV, NAPTR} {
-			a, ttl, err := read(r, "host.example", kind)
-			if err == nil && (ttl < 0 || ttl > maxTTL || len(a.Addrs)+len(a.SRV)+len(a.NAPTR) > maxRecords) {
-				t.Errorf("got %v for %v", ttl, a)
+		l := &look{query: Query{Host: "host.example"}, support: all, draw: func(n int) int { return n - 1 }, steps: func(s Step) { _ = s.String() }}
+		l.ask = func(name string, kind Kind) (Answer, error) {
+			a, err := read(m, name, kind)
+			if err == nil && (a.ttl < 0 || a.ttl > maxTTL || a.count() > maxRecords) {
+				t.Errorf("got %v for %v", a.ttl, a)
+			}
+			return a, err
+		}
+		hops, err := l.find()
+		if len(hops) > maxHops || l.asked > maxQuestions+1 || (err == nil) != (len(hops) > 0) {
+			t.Errorf("got %d hops and %v after %d questions", len(hops), err, l.asked)
+		}
+		for _, h := range hops {
+			if !h.Addr.IsValid() || h.Addr.Port() == 0 || h.Addr.Addr().Is4In6() || h.Addr.Addr().Zone() != "" || h.Share < 0 || h.Share > 1 {
+				t.Errorf("got the hop %+v", h)
 			}
 		}
 	})
