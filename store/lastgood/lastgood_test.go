@@ -40,7 +40,7 @@ func tables() store.Tables {
 			{UserID: 10, Username: "alice@example.com", Realm: "example.com", Algorithm: store.SHA256, HA1: strings.Repeat("a0", 32)},
 			{UserID: 1 << 40, Username: "bob", Realm: "other", Algorithm: store.SHA512_256, HA1: strings.Repeat("b1", 32)},
 		},
-		Aliases: []store.Alias{{ID: 5, Alias: "100@example.com", PrimaryUser: "alice@example.com", Kind: store.Group, Priority: -3}},
+		Aliases:      []store.Alias{{ID: 5, Alias: "100@example.com", PrimaryUser: "alice@example.com", Kind: store.Group, Priority: -3}},
 		ThirdParties: []store.ThirdParty{{UserID: 10, RegistrantID: 1 << 40}, {UserID: 1 << 40, RegistrantID: 10}},
 		TrustedPeers: []store.TrustedPeer{{ID: 6, SourceNets: "192.0.2.0/24", TLSName: "peer.example.org", MayAssertIdentity: true}, {ID: 7, TLSName: "a.example"}},
 	}
