@@ -3,9 +3,11 @@ package server
 import (
 	"sipd/config"
 	"sipd/server/auth"
+	"sipd/server/message"
 	"sipd/server/proxy"
 	"sipd/server/target"
 	"sipd/server/transaction"
+	"sipd/server/trust"
 )
 
 // route decides where a request goes (16.5), and acts on the decision.
@@ -56,9 +58,9 @@ func (s *Server) reject(sh *transaction.Shard, x *scratch) {
 	case d.Status == 485:
 		s.contacts(sh, x)
 	case x.facts.Canonical == nil && !x.facts.User.Exists():
-		s.stateless(x, d.Status, nil)
+		s.stateless(x, d.Status, message.WarningFields(d.Warning))
 	default:
-		s.answer(sh, x, d.Status, "", nil)
+		s.answer(sh, x, d.Status, "", message.WarningFields(d.Warning))
 	}
 }
 
@@ -71,6 +73,9 @@ func (s *Server) forward(sh *transaction.Shard, x *scratch, ts, others []target.
 	}}
 	if s.record != nil && x.facts.User.Exists() {
 		plan.User = x.facts.User
+	}
+	if u := x.facts.User; u.Exists() && len(x.tables.TrustedPeers()) > 0 && !x.route.InDialog {
+		plan.Identity.Asserted = trust.Identity(x.tables.Snapshot, u, &x.msg) // RFC 3325 5
 	}
 	if !s.proxy.Forward(sh, &x.msg, x.from, &plan) {
 		s.busy(x)

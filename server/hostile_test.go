@@ -89,8 +89,8 @@ func TestRoomForWhatWeAdd(t *testing.T) {
 	vias := func(n int) string { return strings.Repeat("Via: SIP/2.0/UDP p.example;branch=z9hG4bKp\n", n) }
 	const own = 8 // header lines of request
 	for _, tt := range []struct{ name, more, want string }{
-		{"many lines", lines(249 - own), ""},
-		{"one line more", lines(250 - own), "513"},
+		{"many lines", lines(248 - own), ""},
+		{"one line more", lines(249 - own), "513"},
 		{"as many as are read", lines(256 - own), "513"},
 		{"many Vias", vias(68), ""},
 		{"one Via more", vias(69), "483"},

@@ -40,6 +40,7 @@ type Server struct {
 	record   func(store.LogRow)
 	log      *slog.Logger
 	name     string // ProxyName
+	domains  *transport.Domains
 
 	transactions *transaction.Table
 	proxy        *proxy.Proxy
@@ -76,6 +77,7 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		net: cfg.Net, tables: cfg.Tables, location: cfg.Location, record: cfg.RequestLog, log: cfg.Log,
 		name:     cfg.Tables().Settings.ProxyName,
+		domains:  cfg.Domains,
 		verifier: auth.NewVerifier(),
 		seed:     maphash.MakeSeed(),
 		commits:  cfg.Net.NewOut(),
@@ -92,7 +94,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.proxy = proxy.New(proxy.Config{
 		Net: cfg.Net, Name: s.name, Finished: s.finished, MaxOpen: cfg.MaxOpen, Log: cfg.Log,
-		Resolver: cfg.Resolver, InShard: s.inShard, Domains: cfg.Domains,
+		Resolver: cfg.Resolver, InShard: s.inShard, Domains: cfg.Domains, Trust: s.trust,
 	})
 	return s, nil
 }

@@ -37,7 +37,7 @@ type lateBranch struct{ *afterlife }
 // Response is transaction.ClientUser.
 func (l lateBranch) Response(s *transaction.Shard, _ *transaction.Client, m *message.Message) {
 	if vias(m) >= 2 && m.Status() >= 200 && m.Status() < 300 {
-		l.p.forwardUp(s, l.tx, m)
+		l.p.forwardUp(s, l.tx, m, l.tx == nil || l.p.tells(m, s.From(), l.tx.Flow))
 	}
 }
 

@@ -67,7 +67,7 @@ func (x *best) add(p *Proxy, status int, m *message.Message, b *branch) {
 	if m != nil {
 		x.tag = append(x.tag, m.ToTag()...)
 		sc := p.scratch.Get().(*scratch)
-		x.msg = appendUp(sc, x.msg, b.c.tx, m)
+		x.msg = appendUp(sc, x.msg, b.c.tx, m, b.tells)
 		p.scratch.Put(sc)
 	}
 }
@@ -113,7 +113,7 @@ func (c *Context) respondBest(s *transaction.Shard) {
 	case x.status == 503:
 		c.respondLocal(s, 500) // Step 6: a 503 speaks of one next hop only, the sender would turn away from us.
 	case x.local:
-		c.respondLocal(s, x.status)
+		c.respondRefused(s, x.status, x.branch.refused)
 	default:
 		msg := c.withChallenges()
 		s.Respond(c.tx, x.status, msg)
@@ -151,7 +151,7 @@ func (c *Context) withChallenges() []byte {
 
 // respondLocal answers with a response of our own.
 func (c *Context) respondLocal(s *transaction.Shard, status int) {
-	c.respondWith(s, status, nil)
+	c.respondWith(s, status, "", nil)
 }
 
 // respondRedirect answers 302 with the contacts that wanted to be redirected to (BEHAVIOUR I, mixed actions).
@@ -160,12 +160,12 @@ func (c *Context) respondRedirect(s *transaction.Shard) {
 	for _, t := range c.redirect {
 		fields = append(fields, message.Field{Name: "Contact", Value: t.AppendContact(nil)})
 	}
-	c.respondWith(s, 302, fields)
+	c.respondWith(s, 302, "", fields)
 }
 
-func (c *Context) respondWith(s *transaction.Shard, status int, fields []message.Field) {
+func (c *Context) respondWith(s *transaction.Shard, status int, reason string, fields []message.Field) {
 	sc := c.p.scratch.Get().(*scratch)
-	sc.buf = message.AppendResponse(sc.buf[:0], c.tx.Request, status, "", c.tx.Tag(), fields, nil)
+	sc.buf = message.AppendResponse(sc.buf[:0], c.tx.Request, status, reason, c.tx.Tag(), fields, nil)
 	s.Respond(c.tx, status, sc.buf)
 	c.p.scratch.Put(sc)
 	c.finish(s, status, c.best.hop, c.tx.Tag())

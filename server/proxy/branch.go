@@ -19,6 +19,8 @@ type branch struct {
 	late   bool           // cancelled because it rang too long
 
 	succeeded bool // with a 2xx
+	refused   refusal
+	tells     bool // the response at hand may tell who answers
 	overTCP   bool // TCP was taken for its size (18.1.1); UDP is what remains
 
 	hops     []transport.Flow // next hops that were looked up and not tried yet (RFC 3263)
@@ -30,6 +32,7 @@ type branch struct {
 
 func (b *branch) reset() {
 	b.client, b.target, b.alt = nil, target.Target{}, transport.Flow{}
+	b.refused, b.tells = 0, false
 	b.overTCP, b.final, b.late, b.succeeded = false, false, false, false
 	b.hops, b.last, b.waiting, b.lookedUp = b.hops[:0], transport.Flow{}, false, false
 }

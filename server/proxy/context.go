@@ -12,6 +12,7 @@ import (
 	"sipd/server/target"
 	"sipd/server/transaction"
 	"sipd/server/transport"
+	"sipd/server/trust"
 )
 
 // Config is what a Proxy needs.
@@ -30,7 +31,9 @@ type Config struct {
 	InShard func(callID []byte, f func(s *transaction.Shard))
 	// Domains are the names behind transport.Flow.Domain. Needed with Resolver.
 	Domains *transport.Domains
-	Log     *slog.Logger
+	// Trust tells how far the far end of a flow is trusted with asserted identities (RFC 3325); nil: nobody is.
+	Trust func(flow transport.Flow) trust.Level
+	Log   *slog.Logger
 }
 
 // defaultMaxOpen is far more than ring at once on a campus, and less than a gigabyte when strangers let phones ring.
@@ -61,6 +64,7 @@ type Proxy struct {
 	resolver   Resolver
 	inShard    func(callID []byte, f func(s *transaction.Shard))
 	domains    *transport.Domains
+	trust      func(flow transport.Flow) trust.Level
 	health     health
 
 	contextsHeld, afterlivesHeld atomic.Int64 // taken from their pools and not given back
@@ -73,7 +77,7 @@ func New(cfg Config) *Proxy {
 	}
 	return &Proxy{
 		maxOpen:  int64(cfg.MaxOpen),
-		resolver: cfg.Resolver, inShard: cfg.InShard, domains: cfg.Domains,
+		resolver: cfg.Resolver, inShard: cfg.InShard, domains: cfg.Domains, trust: cfg.Trust,
 		net: cfg.Net, name: []byte(cfg.Name), seed: maphash.MakeSeed(), finished: cfg.Finished, log: cfg.Log,
 		contexts:   sync.Pool{New: func() any { return &Context{} }},
 		afterlives: sync.Pool{New: func() any { return &afterlife{} }},
@@ -137,6 +141,7 @@ type Context struct {
 	breadth  int // Max-Breadth not handed out yet (RFC 5393 5.3.3)
 	started  time.Time
 	from     transport.Flow // the way the request came
+	identity Identity       // of who sent it
 
 	starting  bool // a group is being started
 	short     bool // the last group is not all out: it waits for breadth
@@ -151,6 +156,7 @@ type Plan struct {
 	Targets  []target.Target // in their groups
 	Redirect []target.Target // contacts for a 302 when everything failed without a 6xx
 	Settings Settings
+	Identity Identity
 	User     any // comes back in Finished
 }
 
@@ -178,6 +184,8 @@ func (p *Proxy) Forward(s *transaction.Shard, m *message.Message, from transport
 	c.started = s.Now()
 	c.from = from
 	c.from.Local = p.listener(from)
+	c.identity.Asserted = append(c.identity.Asserted[:0], plan.Identity.Asserted...)
+	p.believe(&c.identity, m, from)
 	if c.group.Fire == nil {
 		c.group.Fire = c.groupTimeout
 	}

@@ -22,6 +22,10 @@ func (c *Context) start(s *transaction.Shard, b *branch) bool {
 			return c.lookUp(s, b, q)
 		}
 		c.trying++
+		if c.insecure(b) {
+			b.refuseInsecure(s)
+			return false
+		}
 		b.ended(s, 503, nil)
 		return false
 	}
@@ -46,6 +50,11 @@ func (b *branch) send(s *transaction.Shard, flow transport.Flow) bool {
 		return false
 	}
 	defer s.Discard(client) // Does nothing once it was started.
+	if c.p.fails(c.tx.Request, flow) {
+		b.refused = lacksPrivacy
+		b.ended(s, 500, nil)
+		return false
+	}
 	x := c.p.scratch.Get().(*scratch)
 	defer c.p.scratch.Put(x)
 	x.via = client.AppendBranch(c.p.appendVia(x.via[:0], flow), c.loop)
@@ -92,7 +101,7 @@ func (c *Context) write(x *scratch, b *branch, flow transport.Flow) {
 	// stands in angle brackets.
 	bind, path := b.target.Binding, []string(nil)
 	if x.uri = append(x.uri[:0], '<'); bind != nil {
-		x.uri, path = appendRequestURI(x.uri, bind.URI), bind.Path
+		x.uri, path = c.route.appendContact(x.uri, bind.URI), bind.Path
 	} else {
 		x.uri = c.route.appendURI(x.uri)
 	}
@@ -105,10 +114,11 @@ func (c *Context) write(x *scratch, b *branch, flow transport.Flow) {
 	}
 	setBreadth(sp, req, b.share)
 	// 4. Record-Route, before any existing value.
-	if c.set.RecordRoute && makesDialog(c.method) {
-		c.recordRoute(x, b, flow)
+	if secured := c.secured(b); makesDialog(c.method) && (c.set.RecordRoute || secured != secure(c.from.Proto)) {
+		c.recordRoute(x, b, flow, secured)
 	}
-	// 5. Additional header fields: none. 22.3: the credentials that were ours go no further.
+	// 5. Additional header fields: an asserted identity (RFC 3325). 22.3: the credentials that were ours go no further.
+	c.p.screenRequest(sp, req, &c.identity, flow)
 	stripCredentials(sp, req, c.set.Realm)
 	// 6. Postprocess routing information.
 	c.route.postprocess(x, req, path)
@@ -157,16 +167,14 @@ func stripCredentials(sp *message.Splice, req *message.Message, realm string) {
 // appendURI writes the Request-URI of a copy that has no other target.
 func (r *Route) appendURI(dst []byte) []byte {
 	if _, ok := r.URI.Param("method"); ok || len(r.URI.Headers) > 0 {
-		return appendRequestURI(dst, string(r.URI.Text))
+		return cleanRequestURI(append(dst, r.URI.Text...), len(dst))
 	}
 	return append(dst, r.URI.Text...)
 }
 
-// appendRequestURI writes a URI as a Request-URI: without headers and the method parameter, which must not stand there (16.6
-// step 2, 19.1.1).
-func appendRequestURI(dst []byte, contact string) []byte {
-	at := len(dst)
-	dst = append(dst, contact...)
+// cleanRequestURI makes a Request-URI of the URI from at on: without headers and the method parameter, which must not stand there
+// (16.6 step 2, 19.1.1).
+func cleanRequestURI(dst []byte, at int) []byte {
 	u, err := sipaddr.Parse(dst[at:])
 	if err != nil {
 		return dst

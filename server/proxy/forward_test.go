@@ -20,7 +20,7 @@ func TestRequestURIOfContact(t *testing.T) {
 		{"what only looks like a parameter", "sip:bob;method=BYE@10.0.0.11", "sip:bob;method=BYE@10.0.0.11"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := string(appendRequestURI(nil, tt.contact)); got != tt.want {
+			if got := string((&Route{}).appendContact(nil, tt.contact)); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})

@@ -48,7 +48,7 @@ func (p *Proxy) nameOf(r *Route, t target.Target) (q resolve.Query, ok bool) {
 		return q, false
 	}
 	// 16.6 step 7: a sips Request-URI goes by TLS alone, whatever URI leads there.
-	q.Secure = q.Secure || r.URI.Scheme == sipaddr.SIPS || t.Binding != nil && isSIPS(t.Binding.URI)
+	q.Secure = q.Secure || wantsTLS(r, t)
 	return q, true
 }
 

@@ -13,7 +13,7 @@ import (
 // src is who asks. When the Request-URI is a sips URI nothing but TLS will do, whatever URI or flow the copy goes by.
 func (p *Proxy) nextHop(r *Route, t target.Target, src netip.Addr) (flow, alt transport.Flow, ok bool) {
 	flow, alt, ok = p.hop(r, t, src)
-	if r.URI.Scheme == sipaddr.SIPS || t.Binding != nil && isSIPS(t.Binding.URI) {
+	if wantsTLS(r, t) {
 		if !secure(alt.Proto) {
 			alt = transport.Flow{}
 		}

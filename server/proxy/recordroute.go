@@ -18,14 +18,18 @@ func makesDialog(m message.Method) bool {
 // recordRoute puts us into the route of the dialog, with a token. When the request leaves by another transport or from
 // another address than it came to, each side gets a value that it can reach (RFC 5658 5): the lower one is the caller's, who
 // reads them from below.
-func (c *Context) recordRoute(x *scratch, b *branch, flow transport.Flow) {
+//
+// Step 4: where the copy has a sips URI as Request-URI or first Route value ours MUST be one, and MUST NOT be one where it came by
+// TLS and has none: whichever of both changes here MUST be recorded, whatever RecordRoute says. A side that is not reached by TLS
+// gets a sip URI all the same: it could not follow another.
+func (c *Context) recordRoute(x *scratch, b *branch, flow transport.Flow, secured bool) {
 	t := c.token(b, flow)
 	x.token = t.append(x.token[:0], c.set.Secret, c.tx.Request.CallID())
 	if !c.p.sameSide(c.from, flow) {
-		x.rrBelow = c.p.appendRecordRoute(x.rrBelow[:0], x.token, c.from)
+		x.rrBelow = c.p.appendRecordRoute(x.rrBelow[:0], x.token, c.from, secured)
 		x.splice.PushRecordRoute(x.rrBelow)
 	}
-	x.rr = c.p.appendRecordRoute(x.rr[:0], x.token, flow)
+	x.rr = c.p.appendRecordRoute(x.rr[:0], x.token, flow, secured)
 	x.splice.PushRecordRoute(x.rr)
 }
 
@@ -67,11 +71,18 @@ func (p *Proxy) sameSide(a, b transport.Flow) bool {
 	return a.Proto == b.Proto && (a.Local == b.Local || len(p.name) > 0 && a.Local.Port() == b.Local.Port())
 }
 
-// appendRecordRoute writes our Record-Route value for the side at the end of flow.
-func (p *Proxy) appendRecordRoute(dst, token []byte, flow transport.Flow) []byte {
-	dst = append(append(append(dst, "<sip:"...), token...), '@')
+// appendRecordRoute writes our Record-Route value for the side at the end of flow; sips says that TLS is asked for on all hops.
+//
+// Deviates from RFC 5630 5.3: a sip URI for a side that came by TLS has transport=tls, which proxies MUST NOT use. Without it the URI,
+// whose host is an address and whose port is that of TLS, would mean UDP to that port to all who do not reuse their connection.
+func (p *Proxy) appendRecordRoute(dst, token []byte, flow transport.Flow, sips bool) []byte {
+	sips = sips && secure(flow.Proto)
+	if dst = append(dst, "<sip:"...); sips {
+		dst = append(dst[:len(dst)-1], "s:"...)
+	}
+	dst = append(append(dst, token...), '@')
 	dst = p.appendHost(dst, flow)
-	if flow.Proto != transport.UDP {
+	if flow.Proto != transport.UDP && !sips {
 		dst = append(append(dst, ";transport="...), flow.Proto.Param()...)
 	}
 	return append(dst, ";lr>"...)

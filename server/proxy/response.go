@@ -17,6 +17,7 @@ func (c *Context) response(s *transaction.Shard, b *branch, m *message.Message) 
 		b.resetTimerC(s)
 	}
 	b.alive(s, m)
+	b.tells = c.tx == nil || c.p.tells(m, s.From(), c.tx.Flow)
 	switch {
 	case vias(m) < 2:
 		// Step 3: without our Via nothing remains that leads upstream. The phone has lost the caller's, and will say no more.
@@ -26,7 +27,7 @@ func (c *Context) response(s *transaction.Shard, b *branch, m *message.Message) 
 	case status == 100: // Step 5: never forwarded.
 	case status < 200:
 		if !c.answered && !b.final { // Step 5: at once, until a final response has been sent.
-			c.p.forwardUp(s, c.tx, m)
+			c.p.forwardUp(s, c.tx, m, b.tells)
 		}
 	case status < 300:
 		c.success(s, b, m)
@@ -52,29 +53,30 @@ func (c *Context) success(s *transaction.Shard, b *branch, m *message.Message) {
 		s.Disarm(&b.timerC)
 	}
 	b.succeeded = true
-	c.p.forwardUp(s, c.tx, m) // Of those to a non-INVITE the server transaction lets only the first pass.
+	c.p.forwardUp(s, c.tx, m, b.tells) // Of those to a non-INVITE the server transaction lets only the first pass.
 	c.stop(s, completedElsewhere)
 	c.finish(s, m.Status(), b.flow(), m.ToTag())
 	c.retire(s)
 }
 
-// forwardUp sends m upstream in tx without our Via (steps 3 and 9). Nothing else of it is touched, neither Record-Route (step 8 is
-// optional: each side has got a value of its own, RFC 5658 5) nor body nor To tag. Without a transaction it is discarded (RFC
-// 6026 8.3).
-func (p *Proxy) forwardUp(s *transaction.Shard, tx *transaction.Server, m *message.Message) {
+// forwardUp sends m upstream in tx without our Via (steps 3 and 9), and without its asserted identity unless tells. Nothing else of
+// it is touched, neither Record-Route (step 8 is optional: each side has got a value of its own, RFC 5658 5) nor body nor To tag.
+// Without a transaction it is discarded (RFC 6026 8.3).
+func (p *Proxy) forwardUp(s *transaction.Shard, tx *transaction.Server, m *message.Message, tells bool) {
 	if tx == nil {
 		return
 	}
 	x := p.scratch.Get().(*scratch)
-	x.buf = appendUp(x, x.buf[:0], tx, m)
+	x.buf = appendUp(x, x.buf[:0], tx, m, tells)
 	s.Respond(tx, m.Status(), x.buf)
 	p.scratch.Put(x)
 }
 
 // appendUp writes m as it goes upstream in tx.
-func appendUp(x *scratch, dst []byte, tx *transaction.Server, m *message.Message) []byte {
+func appendUp(x *scratch, dst []byte, tx *transaction.Server, m *message.Message, tells bool) []byte {
 	x.splice.Reset(m)
 	x.splice.PopVia()
+	screenResponse(&x.splice, m, tells)
 	if tx != nil && tx.Flow.Proto.Reliable() && !m.Has(message.ContentLength) {
 		x.splice.SetContentLength()
 	}

@@ -68,6 +68,7 @@ func (p *Proxy) sendAck(s *transaction.Shard, m *message.Message, r *Route, real
 		sp.SetMaxForwards(70)
 	}
 	setBreadth(sp, m, breadthOf(m))
+	p.screenRequest(sp, m, &Identity{}, flow) // RFC 3325 9.1: an ACK has no identity.
 	stripCredentials(sp, m, realm)
 	x.uri = append(r.appendURI(append(x.uri[:0], '<')), '>')
 	r.postprocess(x, m, nil)

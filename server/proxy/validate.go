@@ -7,8 +7,8 @@ import (
 )
 
 // addedLines is how many header lines a copy has more than its request at most: Via, two Record-Routes, Route, Max-Forwards,
-// Max-Breadth, Content-Length.
-const addedLines = 7
+// Max-Breadth, Content-Length, P-Asserted-Identity.
+const addedLines = 8
 
 // Validate checks a request as RFC 3261 16.3 asks before it is proxied, in the order of its steps; r is what Preprocess made of
 // it. The error is a *sipstatus.Error; unsupported is the value for an Unsupported header, set with 420.
@@ -46,9 +46,12 @@ func (p *Proxy) Validate(m *message.Message, r *Route) (unsupported []byte, err 
 	case hops >= message.MaxVias:
 		return nil, &sipstatus.Error{Code: 483}
 	}
-	// Step 5: Proxy-Require. We have none of its extensions: all of its option tags are named in Unsupported.
+	// Step 5: Proxy-Require. All of its option tags that we lack are named in Unsupported.
 	tags := m.Values(message.ProxyRequire)
 	for tag, ok := tags.Next(); ok; tag, ok = tags.Next() {
+		if providesPrivacy(m, tag) {
+			continue
+		}
 		unsupported = append(unsupported, ", "[:min(2, len(unsupported))]...)
 		unsupported = append(unsupported, tag...)
 	}

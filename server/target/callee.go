@@ -29,12 +29,15 @@ func (d *Decision) findCallee(t Tables, f *Facts, now time.Time) bool {
 	if status != 0 {
 		return d.refuseCallee(t, status)
 	}
-	d.sips = f.URI.Scheme == sipaddr.SIPS
+	d.sips, d.insecure = f.URI.Scheme == sipaddr.SIPS, false
 	for _, u := range users {
 		d.collect(t, u, now, 0)
 	}
 	if len(d.Targets) == 0 {
 		d.step("location", string(users[0].Key), trace.Deny, "no live contact")
+		if d.insecure {
+			d.Warning = sipsNotAllowed
+		}
 		return d.reject(480)
 	}
 	return true
@@ -113,6 +116,7 @@ func (d *Decision) collect(t Tables, u cache.User, now time.Time, depth int) {
 		case b.Suspended():
 			d.contact(b, trace.Skip, "its connection is closed")
 		case d.sips && !isSIPS(b.URI):
+			d.insecure = true
 			d.contact(b, trace.Skip, "a sips request goes by TLS alone, to contacts that are sips") // RFC 5630 5.3
 		case d.has(b, u):
 			d.contact(b, trace.Skip, "in the target set already")
@@ -124,6 +128,9 @@ func (d *Decision) collect(t Tables, u cache.User, now time.Time, depth int) {
 		}
 	}
 }
+
+// sipsNotAllowed is the warn code of a 480 to a sips request for somebody who has registered sip contacts only (RFC 5630 5.3).
+const sipsNotAllowed = 380
 
 func isSIPS(uri string) bool { return len(uri) > 5 && strings.EqualFold(uri[:5], "sips:") }
 

@@ -72,6 +72,7 @@ type Target struct {
 type Decision struct {
 	Kind     Kind
 	Status   int    // Reject and Redirect
+	Warning  int    // Reject: a warn code (RFC 3261 20.43), 0 for none
 	Realm    string // Challenge
 	Stale    bool   // Challenge
 	Targets  []Target
@@ -87,6 +88,8 @@ type Decision struct {
 	one     []cache.User
 	set     []Target // Recurse: the target set until now
 	sips    bool     // the Request-URI is sips
+
+	insecure bool // there are contacts, but they are not sips
 }
 
 // groupSpan is how far below its best q a group reaches, in thousandths, inclusive (BEHAVIOUR E2, I1).
@@ -115,7 +118,7 @@ func Decide(t Tables, f *Facts, now time.Time, d *Decision) {
 }
 
 func (d *Decision) reset() {
-	d.Kind, d.Status, d.Realm, d.Stale = Reject, 0, "", false
+	d.Kind, d.Status, d.Warning, d.Realm, d.Stale = Reject, 0, 0, "", false
 	d.set, d.sips, d.Disposition = nil, false, 0
 	clear(d.Targets)
 	clear(d.Redirect)

@@ -156,9 +156,13 @@ func (s *Shard) Response(m *message.Message, from transport.Flow) (handled bool)
 	if !c.sentMethod(m) {
 		return false
 	}
+	s.from = from
 	s.stepClient(c, eventOf(m.Status()), m, nil)
 	return true
 }
+
+// From is where the response at hand came from, during ClientUser.Response.
+func (s *Shard) From() transport.Flow { return s.from }
 
 // sentMethod tells whether m answers the method of c's request.
 func (c *Client) sentMethod(m *message.Message) bool {

@@ -42,6 +42,7 @@ type Shard struct {
 	key   []byte          // the match key of the request at hand
 	text  []byte          // a message being built
 	parse message.Message // own bytes being read again
+	from  transport.Flow  // where the response at hand came from
 
 	next  atomic.Int64 // a tick not after the wheel's first timer; read by Run without the lock
 	armed bool         // next has come nearer since Enter
