@@ -32,8 +32,10 @@ const (
 	// maxDials connects are under way at once, and maxDialling connections wait for their turn or are under way.
 	maxDials    = 256
 	maxDialling = 1024
-	// maxHandshakes are under way at once: each costs a millisecond of a processor, and calls go on meanwhile.
-	maxHandshakes = 64
+	// maxHandshakes are computed at once, and no more than handshakesPerProcessor of each processor: one costs up to a
+	// millisecond, which is what a call waits for each that is before it.
+	maxHandshakes          = 64
+	handshakesPerProcessor = 2
 	// maxDomains is how many names of domains are remembered.
 	maxDomains = 1 << 16
 

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"net/netip"
+	"runtime"
 	"sync"
 )
 
@@ -10,7 +11,7 @@ type table struct {
 	maxConns  int
 	maxSource int
 	dials     chan struct{} // a place for each connect under way
-	shakes    chan struct{} // a place for each TLS handshake under way
+	shakes    chan struct{} // a place for each TLS handshake that is computed
 
 	mu       sync.RWMutex
 	state    tableState
@@ -42,7 +43,7 @@ func (f *Flow) key() remoteKey { return remoteKey{f.Proto, f.Domain, f.Remote} }
 func (t *table) init(maxConns, maxSource int) {
 	t.maxConns, t.maxSource = maxConns, maxSource
 	t.dials = make(chan struct{}, maxDials)
-	t.shakes = make(chan struct{}, maxHandshakes)
+	t.shakes = make(chan struct{}, min(maxHandshakes, handshakesPerProcessor*runtime.GOMAXPROCS(0)))
 	t.byID = make(map[ConnID]*conn)
 	t.byRemote = make(map[remoteKey]*conn)
 	t.bySource = make(map[netip.Addr]int)

@@ -193,8 +193,9 @@ func (s *Sockets) serveConn(c *conn, nc *net.TCPConn, accepted bool) error {
 // or the first of a connection that a peer opened.
 func (s *Sockets) readConn(c *conn, nc *net.TCPConn, rc syscall.RawConn, partial bool) error {
 	var in io.Reader = &waitReader{nc: nc, rc: rc}
+	rec := &record{} // TCP has none
 	if c.tls != nil {
-		in = c
+		in, rec = c, &c.tls.below.record
 	}
 	st := stream{s: s, c: c, buf: make([]byte, minReadBuffer)}
 	wait := s.limits.idle
@@ -214,8 +215,8 @@ func (s *Sockets) readConn(c *conn, nc *net.TCPConn, rc syscall.RawConn, partial
 				return err
 			}
 			// A message that goes on where the last one ended has its time from here.
-			if rest := st.used > 0; rest != partial || rest && took {
-				partial = rest
+			if rest := st.used > 0; rest != partial || rest && took || rec.timed {
+				partial, rec.timed = rest, false
 				wait = s.limits.idle
 				if partial {
 					wait = s.limits.partial
@@ -229,9 +230,10 @@ func (s *Sockets) readConn(c *conn, nc *net.TCPConn, rc syscall.RawConn, partial
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			return err
 		}
-		if partial {
+		if partial || rec.begun() {
 			return errPartial
 		}
+		rec.timed = false
 		left := s.limits.idle - (time.Since(epoch) - time.Duration(c.lastUse.Load()))
 		switch {
 		case c.keep.Load():

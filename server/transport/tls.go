@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -66,33 +65,59 @@ func (d *Domains) Name(n Domain) string {
 	return d.names[n-1]
 }
 
-// handshake makes nc a TLS connection. It waits for its turn; both together have the handshake limit.
+// handshake makes nc a TLS connection, within the handshake limit.
 func (s *Sockets) handshake(c *conn, nc *net.TCPConn, rc syscall.RawConn, accepted bool) (*tlsConn, error) {
 	if s.tls == nil {
 		return nil, ErrNoListener
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), s.limits.handshake)
-	defer cancel()
-	select {
-	case s.table.shakes <- struct{}{}:
-		defer func() { <-s.table.shakes }()
-	case <-ctx.Done():
-		return nil, fmt.Errorf("TLS with %s: %w", c.flow.Remote, ErrTooMany)
-	}
 	if err := nc.SetDeadline(time.Now().Add(s.limits.handshake)); err != nil {
 		return nil, err
 	}
-	t := &tlsConn{below: cipher{Conn: nc, in: waitReader{nc: nc, rc: rc}}}
+	limit := time.NewTimer(s.limits.handshake)
+	defer limit.Stop()
+	p := place{of: s.table.shakes, limit: limit.C}
+	defer p.leave()
+	t := &tlsConn{below: cipher{Conn: nc, in: waitReader{nc: nc, rc: rc}, record: record{limit: s.limits.partial}, place: &p}}
+	var err error
 	if accepted {
 		t.Conn = tls.Server(&t.below, s.tls.Server)
 	} else {
 		t.Conn = tls.Client(&t.below, s.tls.Client(s.tls.Domains.Name(c.flow.Domain)))
+		err = p.take()
 	}
-	if err := t.HandshakeContext(ctx); err != nil {
+	if err == nil {
+		err = t.Handshake()
+	}
+	if err != nil {
 		return nil, fmt.Errorf("TLS with %s: %w", c.flow.Remote, err)
 	}
 	t.below.keep()
 	return t, nc.SetDeadline(time.Time{})
+}
+
+// place is one of those for handshakes that use the processor. It is given back while the peer is waited for, so that those who
+// connect and say nothing, or half of what they should, keep nobody from a handshake; they count as connections of their source.
+type place struct {
+	of    chan struct{}
+	limit <-chan time.Time
+	taken bool
+}
+
+func (p *place) take() error {
+	select {
+	case p.of <- struct{}{}:
+		p.taken = true
+		return nil
+	case <-p.limit:
+		return ErrTooMany
+	}
+}
+
+func (p *place) leave() {
+	if p.taken {
+		p.taken = false
+		<-p.of
+	}
 }
 
 // client returns the verified certificates of who has opened c. Those of a server that we dialled are not a client's: they
@@ -121,29 +146,51 @@ type tlsConn struct {
 type cipher struct {
 	net.Conn // deadlines and addresses
 	in       waitReader
+	record   record // of the reader, as in
+	place    *place // nil when the handshake is over: out takes what is written
 
 	mu    sync.Mutex
-	open  bool   // the handshake is over: out takes what is written
 	out   []byte // to be sent
 	spare []byte // used again
 }
 
-func (c *cipher) Read(b []byte) (int, error) { return c.in.Read(b) }
+func (c *cipher) Read(b []byte) (int, error) {
+	handshake := c.place != nil
+	if handshake {
+		c.place.leave()
+	} else if c.record.begun() && !c.record.timed {
+		c.record.timed = true
+		if err := c.Conn.SetReadDeadline(time.Now().Add(c.record.limit)); err != nil {
+			return 0, err
+		}
+	}
+	n, err := c.in.Read(b)
+	c.record.follow(b[:n])
+	if handshake && err == nil {
+		err = c.place.take()
+	}
+	return n, err
+}
 
 func (c *cipher) Write(b []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.open {
-		return c.Conn.Write(b)
+	if c.place != nil {
+		c.place.leave()
+		n, err := c.Conn.Write(b)
+		if err == nil {
+			err = c.place.take()
+		}
+		return n, err
 	}
 	c.out = append(c.out, b...)
 	return len(b), nil
 }
 
-// keep ends the time in which writes go to the peer at once.
+// keep ends the handshake, in which writes go to the peer at once.
 func (c *cipher) keep() {
 	c.mu.Lock()
-	c.open = true
+	c.place = nil
 	c.mu.Unlock()
 }
 
