@@ -68,9 +68,9 @@ outage: build
 APT := DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3
 
 test-deps:
-	@[ "$$(id -u)" = 0 ] && [ -f /etc/debian_version ] || { echo "test-deps: run it as root on Debian; elsewhere install: gcc postgresql baresip linphonec nsd sox iproute2" >&2; exit 1; }
+	@[ "$$(id -u)" = 0 ] && [ -f /etc/debian_version ] || { echo "test-deps: run it as root on Debian; elsewhere install: gcc postgresql baresip linphonec nsd openssl sox iproute2" >&2; exit 1; }
 	$(APT) update
-	$(APT) install --no-install-recommends gcc libc6-dev git iproute2 postgresql baresip-core linphone-cli nsd sox
+	$(APT) install --no-install-recommends gcc libc6-dev git iproute2 postgresql baresip-core linphone-cli nsd openssl sox
 
 # Every call flow with the clauses that it shows (docs/flows.md).
 flows:
