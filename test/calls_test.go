@@ -43,11 +43,7 @@ func calls(t *testing.T, ns *namespace, db *database, users accounts) {
 	alice.registered(t)
 	bob.registered(t)
 	want := map[string]int{}
-	step := func(name string, f func(t *testing.T)) {
-		if !t.Run(name, f) {
-			t.FailNow()
-		}
-	}
+	step := stepOf(t)
 	aliceURI, bobURI := users["alice"].uri(), users["bob"].uri()
 
 	everyCall(step, alice, bob, aliceURI, bobURI, want)

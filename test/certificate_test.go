@@ -40,30 +40,33 @@ func newAuthority(t testing.TB) *authority {
 	return a
 }
 
+// certificateLife is longer than any warning is before the end.
+const certificateLife = 60 * 24 * time.Hour
+
 // pair is the files of a certificate and its key.
 type pair struct{ cert, key string }
 
-// issue makes a certificate for a domain that ends after life, which may have gone by already.
-func (a *authority) issue(t testing.TB, domain string, life time.Duration) pair {
+// issue makes a certificate for domains.
+func (a *authority) issue(t testing.TB, life time.Duration, domains ...string) pair {
 	t.Helper()
-	return a.make(t, domain, life, false)
+	return a.make(t, life, false, domains)
 }
 
 // selfSigned makes one that nobody vouches for.
 func (a *authority) selfSigned(t testing.TB, domain string) pair {
 	t.Helper()
-	return a.make(t, domain, time.Hour, true)
+	return a.make(t, certificateLife, true, []string{domain})
 }
 
-func (a *authority) make(t testing.TB, domain string, life time.Duration, self bool) pair {
+func (a *authority) make(t testing.TB, life time.Duration, self bool, domains []string) pair {
 	t.Helper()
-	dir, err := os.MkdirTemp(a.dir, domain)
+	dir, err := os.MkdirTemp(a.dir, domains[0])
 	if err != nil {
 		t.Fatal(err)
 	}
 	key := newKey(t)
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: domain}, DNSNames: []string{domain},
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: domains[0]}, DNSNames: domains,
 		NotBefore: time.Now().Add(-24 * time.Hour), NotAfter: time.Now().Add(life),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}

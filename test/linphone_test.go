@@ -53,6 +53,7 @@ realm=%[5]s
 domain=%[5]s
 [proxy_0]
 reg_proxy=<sip:%[6]s;transport=%[11]s>
+reg_route=<sip:%[6]s;transport=%[11]s;lr>
 reg_identity=%[7]s
 reg_expires=120
 reg_sendregister=1

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -240,6 +241,19 @@ func (l *line) acknowledge(invite, ack string) {
 	l.acks[branchOf(invite)] = ack
 	l.mu.Unlock()
 	l.send(ack)
+}
+
+// dialog acknowledges the 200 of an INVITE and returns a request in the dialog; its method and CSeq are still to be set.
+func (l *line) dialog(from user, sent dialled, invite, response string) dialled {
+	var route strings.Builder
+	records := soak.Fields(response, "Record-Route")
+	slices.Reverse(records) // RFC 3261 12.1.2
+	for _, r := range records {
+		fmt.Fprintf(&route, "Route: %s\r\n", r)
+	}
+	in := dialled{method: "ACK", uri: inBrackets(soak.Field(response, "Contact")), to: soak.Field(response, "To"), callID: sent.callID, cseq: sent.cseq, more: route.String()}
+	l.acknowledge(invite, l.text(from, in))
+	return in
 }
 
 // reply is a response to a request (RFC 3261 8.2.6).

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -213,14 +212,7 @@ func (f *traffic) call(i int) {
 		}
 		return
 	}
-	var route strings.Builder
-	records := soak.Fields(response, "Record-Route")
-	slices.Reverse(records) // RFC 3261 12.1.2
-	for _, r := range records {
-		fmt.Fprintf(&route, "Route: %s\r\n", r)
-	}
-	in := dialled{method: "ACK", uri: inBrackets(soak.Field(response, "Contact")), to: soak.Field(response, "To"), callID: c.id, cseq: sent.cseq, more: route.String()}
-	f.callers.acknowledge(invite, f.callers.text(from, in))
+	in := f.callers.dialog(from, sent, invite, response)
 
 	// Some calls last through the beginning or the end of an outage.
 	time.Sleep([]time.Duration{100 * time.Millisecond, 300 * time.Millisecond, time.Second, 4 * time.Second}[i%4])

@@ -2,6 +2,7 @@ package test
 
 import (
 	"encoding/json"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
@@ -19,17 +20,38 @@ func startServer(t testing.TB, ns *namespace, db *database, flags ...string) *pr
 // launchServer starts sipd and does not wait.
 func launchServer(t testing.TB, ns *namespace, db *database, flags ...string) *process {
 	t.Helper()
+	return launch(t, serverCommand(t, ns, db, flags...))
+}
+
+// serverCommand is the command line of a server.
+func serverCommand(t testing.TB, ns *namespace, db *database, flags ...string) *exec.Cmd {
+	t.Helper()
 	argv := append([]string{built(t, "sipd"), "run", "-D", db.url, "--admin", "off"}, flags...)
-	cmd := exec.Command(argv[0], argv[1:]...)
 	if ns != nil {
-		cmd = ns.command(argv...)
+		return ns.command(argv...)
 	}
+	return exec.Command(argv[0], argv[1:]...)
+}
+
+// launch runs the command of a server; what it printed is shown when the test fails.
+func launch(t testing.TB, cmd *exec.Cmd) *process {
+	t.Helper()
 	p := start(t, cmd)
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("sipd:\n%s", tail(p.output()))
 		}
 	})
+	return p
+}
+
+// trusting starts a server that trusts an authority of its own, and waits until it is ready.
+func trusting(t testing.TB, roots string, ns *namespace, db *database, flags ...string) *process {
+	t.Helper()
+	cmd := serverCommand(t, ns, db, flags...)
+	cmd.Env = append(os.Environ(), "SSL_CERT_FILE="+roots) // docs/guide.md
+	p := launch(t, cmd)
+	p.printed(t, 0, 30*time.Second, `(?m)^sipd ready$`)
 	return p
 }
 

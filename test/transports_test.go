@@ -24,15 +24,13 @@ sip A ` + serverIP + `
 sip AAAA ` + serverIP6 + `
 `}
 
-// certificateLife is longer than any warning is before the end.
-const certificateLife = 60 * 24 * time.Hour
-
 // TestTransports lets baresip and linphone call each other over everything but UDP over IPv4, which TestPhones has. The phones find
 // the server of their domain by DNS, and trust nobody but the authority that has signed its certificate.
 func TestTransports(t *testing.T) {
+	t.Parallel()
 	need(t, "baresip", "linphonec", "nsd")
 	ca := newAuthority(t)
-	certificate := ca.issue(t, homeDomain, certificateLife)
+	certificate := ca.issue(t, certificateLife, homeDomain)
 	tcp := access{transport: "tcp", server: homeDomain}
 	tls := access{transport: "tls", server: homeDomain, roots: ca.roots}
 	udp6 := access{transport: "udp", server: homeDomain, ipv6: true}
@@ -113,7 +111,8 @@ func (o *office) wantContact(t *testing.T, user string, via access) {
 	t.Errorf("%s has no contact of %+v:\n%s", user, via, out)
 }
 
-func (o *office) step(t *testing.T) func(string, func(*testing.T)) {
+// stepOf runs the steps of a scenario; the first that fails ends it.
+func stepOf(t *testing.T) func(string, func(*testing.T)) {
 	return func(name string, f func(t *testing.T)) {
 		if !t.Run(name, f) {
 			t.FailNow()
@@ -123,7 +122,7 @@ func (o *office) step(t *testing.T) func(string, func(*testing.T)) {
 
 // callEachOther is calls in both directions with sound, over the family that was told.
 func (o *office) callEachOther(t *testing.T) {
-	everyCall(o.step(t), o.alice, o.bob, o.aliceURI, o.bobURI, o.want)
+	everyCall(stepOf(t), o.alice, o.bob, o.aliceURI, o.bobURI, o.want)
 	for _, p := range []phone{o.alice, o.bob} {
 		trace := p.trace(t)
 		got6, got4 := strings.Contains(trace, "\nc=IN IP6 "), strings.Contains(trace, "\nc=IN IP4 ")
@@ -138,7 +137,7 @@ func (o *office) callEachOther(t *testing.T) {
 // messages: an answered call that either side ends. baresip refuses the other direction, an offer of IPv4 to a phone that was told to do IPv6
 // alone, by itself.
 func (o *office) callAcross(t *testing.T) {
-	step := o.step(t)
+	step := stepOf(t)
 	for _, c := range []struct {
 		name string
 		ends phone
