@@ -245,6 +245,9 @@ func fill(t *testing.T, mem *storetest.Mem, f *flow.Flow) {
 		}
 		must(mem.AddAlias(ctx, &row))
 	}
+	for _, p := range f.Trusted {
+		must(mem.AddTrustedPeer(ctx, &store.TrustedPeer{SourceNets: p.Nets, TLSName: p.Name, MayAssertIdentity: p.Asserts}))
+	}
 	for i, p := range f.Peers {
 		b := p.Bound
 		if b == nil {

@@ -146,7 +146,7 @@ func (r *runner) checkRequest(a *actor, s *flow.Step, m *sipMessage) error {
 	if origin == nil {
 		return fmt.Errorf("nobody has sent this request")
 	}
-	return r.checkForwarded(origin, m)
+	return r.checkForwarded(origin, s, m)
 }
 
 // origin finds the request of a peer that m is the forwarded copy of: the one whose Via lies below the server's.
@@ -207,7 +207,7 @@ func (r *runner) checkHop(invite, m *sipMessage) error {
 }
 
 // checkForwarded compares a forwarded request with the one a peer sent (RFC 3261 16.6).
-func (r *runner) checkForwarded(origin *sentMessage, m *sipMessage) error {
+func (r *runner) checkForwarded(origin *sentMessage, s *flow.Step, m *sipMessage) error {
 	sent, got := origin.values("via"), m.values("via")
 	if len(got) != len(sent)+1 {
 		return fmt.Errorf("it has %d Vias, want %d", len(got), len(sent)+1)
@@ -241,9 +241,19 @@ func (r *runner) checkForwarded(origin *sentMessage, m *sipMessage) error {
 		case "via", "record-route", "route", "max-forwards", "max-breadth", "content-length", "proxy-authorization", "authorization":
 			return true
 		}
-		return false
+		return private(l, s)
 	}
 	return sameLines(origin.lines, m.lines, touched, nil)
+}
+
+// private tells whether a header line is one that trust and privacy may take away or put in (RFC 3325), and the flow says what is
+// expected of it.
+func private(l line, s *flow.Step) bool {
+	switch l.name {
+	case "p-asserted-identity", "p-preferred-identity", "proxy-require":
+		return slices.ContainsFunc(s.Heads, func(h flow.Head) bool { return h.Name == l.name })
+	}
+	return false
 }
 
 // checkVias compares the Vias below the server's with those sent: the topmost may have got received and rport.
@@ -379,7 +389,7 @@ func (r *runner) checkResponse(a *actor, s *flow.Step, m *sipMessage) error {
 		asserted := func(l line) bool {
 			return l.name == "content-length" || slices.ContainsFunc(s.Heads, func(h flow.Head) bool { return h.Name == l.name })
 		}
-		vias := func(l line) bool { return l.name == "via" || m.status >= 300 && l.name == "to" }
+		vias := func(l line) bool { return l.name == "via" || m.status >= 300 && l.name == "to" || private(l, s) }
 		if err := sameLines(origin.lines, m.lines, vias, asserted); err != nil {
 			return err
 		}

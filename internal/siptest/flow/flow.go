@@ -22,6 +22,7 @@ type Flow struct {
 	Domains  []string
 	Users    []User
 	Aliases  []Alias
+	Trusted  []Trusted
 	Settings []Setting
 	Peers    []*Peer
 	Listens  []string // what the server listens by: udp, tcp, tls, ipv4, ipv6
@@ -46,6 +47,13 @@ type User struct {
 type Alias struct {
 	Alias, AOR string
 	Group      bool
+}
+
+// Trusted is a row of trusted_peers.
+type Trusted struct {
+	Nets    string
+	Name    string // of the certificate
+	Asserts bool
 }
 
 // Setting is a setting of the server that differs from its default.

@@ -102,6 +102,8 @@ func (p *parser) line(l string) error {
 		return p.user(words[1:])
 	case "alias":
 		return p.alias(words[1:])
+	case "trusts":
+		return p.trusts(words[1:])
 	case "set":
 		if len(words) < 3 {
 			return fmt.Errorf("want: set Name value")
@@ -177,6 +179,24 @@ func (p *parser) alias(words []string) error {
 		return fmt.Errorf("want: alias sales@example.org bob@example.org [group]")
 	}
 	p.f.Aliases = append(p.f.Aliases, Alias{Alias: aor(words[0]), AOR: aor(words[1]), Group: len(words) == 3})
+	return nil
+}
+
+func (p *parser) trusts(words []string) error {
+	var t Trusted
+	for _, w := range words {
+		if name, ok := strings.CutPrefix(w, "name="); ok {
+			t.Name = name
+		} else if w == "asserts" {
+			t.Asserts = true
+		} else {
+			t.Nets += " " + w
+		}
+	}
+	if t.Nets == "" && t.Name == "" {
+		return fmt.Errorf("want: trusts [10.0.0.51] [10.1.0.0/16] [name=other.example] [asserts]")
+	}
+	p.f.Trusted = append(p.f.Trusted, t)
 	return nil
 }
 
