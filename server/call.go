@@ -17,6 +17,9 @@ func (s *Server) route(sh *transaction.Shard, x *scratch) {
 		Method: x.msg.MethodText(), URI: &x.route.URI, OwnURI: own,
 		From: &x.msg.FromAddress().URI, InDialog: x.route.InDialog,
 	}
+	if x.msg.Has(message.RequestDisposition) {
+		x.facts.Disposition = disposition(&x.msg)
+	}
 	if !x.route.InDialog && x.tables.Settings.AuthMethod != config.AuthNone {
 		realm := target.Realm(x.tables, x.facts.From, x.facts.URI, own)
 		who := s.verifier.Verify(x.tables.Snapshot, &x.msg, realm, false, x.now)
@@ -33,7 +36,7 @@ func (s *Server) route(sh *transaction.Shard, x *scratch) {
 	case target.Reject:
 		s.reject(sh, x)
 	case target.Redirect:
-		s.contacts(sh, x) // 8.3: whatever Require asks for.
+		s.redirect(sh, x) // 8.3: whatever Require asks for.
 	case target.Proxy:
 		s.forward(sh, x, d.Targets, d.Redirect)
 	}
@@ -69,8 +72,14 @@ func (s *Server) forward(sh *transaction.Shard, x *scratch, ts, others []target.
 	set := x.tables.Settings
 	plan := proxy.Plan{Route: &x.route, Targets: ts, Redirect: others, Settings: proxy.Settings{
 		RecordRoute: set.RecordRoute, CancelOnTimeout: set.ForkOnTimeout == "cancel", TimeOut: set.TimeOut,
-		Secret: &set.PrivateKey, Realm: s.ourRealm(x),
+		Secret: &set.PrivateKey, Realm: s.ourRealm(x), HelpResolve: set.HelpResolve,
 	}}
+	if x.facts.Canonical != nil && !x.route.InDialog { // 16.5: no targets are added for a domain that is not ours.
+		plan.Settings.Disposition = x.decision.Disposition
+		if set.ProxyRecursion {
+			plan.Recurse = s.recursion
+		}
+	}
 	if s.record != nil && x.facts.User.Exists() {
 		plan.User = x.facts.User
 	}

@@ -41,6 +41,7 @@ type Server struct {
 	log      *slog.Logger
 	name     string // ProxyName
 	domains  *transport.Domains
+	resolver proxy.Resolver
 
 	transactions *transaction.Table
 	proxy        *proxy.Proxy
@@ -49,7 +50,9 @@ type Server struct {
 	scratch      sync.Pool      // *scratch
 	commits      *transport.Out // of location's completions; its committer is the only writer
 	draining     atomic.Bool
-	registering  atomic.Int64 // REGISTERs that wait for their commit
+	registering  atomic.Int64  // REGISTERs that wait for their commit
+	redirecting  atomic.Int64  // redirects that wait for addresses
+	recursion    proxy.Recurse // s.recurse, made once
 	panics       atomic.Int64
 	dropped      atomic.Int64
 }
@@ -78,13 +81,15 @@ func New(cfg Config) (*Server, error) {
 		net: cfg.Net, tables: cfg.Tables, location: cfg.Location, record: cfg.RequestLog, log: cfg.Log,
 		name:     cfg.Tables().Settings.ProxyName,
 		domains:  cfg.Domains,
+		resolver: cfg.Resolver,
 		verifier: auth.NewVerifier(),
 		seed:     maphash.MakeSeed(),
 		commits:  cfg.Net.NewOut(),
 	}
+	s.recursion = s.recurse
 	s.scratch.New = func() any {
 		x := &scratch{server: s}
-		x.tables = target.Tables{Location: s.location, Own: x.own}
+		x.tables = target.Tables{Location: s.location, Own: x.own, Names: s.resolver != nil}
 		return x
 	}
 	var err error
@@ -164,7 +169,7 @@ func (s *Server) drain() {
 }
 
 // open counts what has no final response yet.
-func (s *Server) open() int { return s.proxy.Open() + int(s.registering.Load()) }
+func (s *Server) open() int { return s.proxy.Open() + int(s.registering.Load()+s.redirecting.Load()) }
 
 // Flush sends what location's completions queued: location.Service calls it after each batch of Done.
 func (s *Server) Flush() { s.commits.Flush() }
@@ -178,7 +183,7 @@ func (s *Server) Oldest() time.Duration { return s.transactions.Oldest() }
 // Status is the server's gauges and counters, for the state dump and tests.
 type Status struct {
 	ServerTransactions, ClientTransactions int
-	OpenRequests                           int   // proxied requests and REGISTERs without a final response
+	OpenRequests                           int   // proxied requests, REGISTERs and redirects without a final response
 	Contexts, Afterlives                   int   // response contexts in use, and what is left of those that were answered 2xx
 	Panics                                 int64 // messages and timers whose handling panicked: a fault of ours
 	Dropped                                int64 // messages dropped as malformed or stray

@@ -163,7 +163,7 @@ func (s *session) tables(ctx context.Context) (target.Tables, error) {
 	}
 	set := c.Snapshot().Settings
 	own := func(addr netip.AddrPort) bool { return listensAt(set, addr) }
-	return target.Tables{Snapshot: c.Snapshot(), Location: loc, Own: own}, loc.Load(ctx)
+	return target.Tables{Snapshot: c.Snapshot(), Location: loc, Own: own, Names: true}, loc.Load(ctx)
 }
 
 // ownURI tells whether the URI leads to one of the listeners: its maddr, else its host, and its port.

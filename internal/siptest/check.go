@@ -386,10 +386,14 @@ func (r *runner) checkResponse(a *actor, s *flow.Step, m *sipMessage) error {
 	}
 	from, named := s.Words["from"]
 	if origin := r.answerer(m, from); origin != nil {
-		asserted := func(l line) bool {
-			return l.name == "content-length" || slices.ContainsFunc(s.Heads, func(h flow.Head) bool { return h.Name == l.name })
+		named := func(l line) bool {
+			return slices.ContainsFunc(s.Heads, func(h flow.Head) bool { return h.Name == l.name })
 		}
-		vias := func(l line) bool { return l.name == "via" || m.status >= 300 && l.name == "to" || private(l, s) }
+		asserted := func(l line) bool { return l.name == "content-length" || named(l) }
+		vias := func(l line) bool {
+			recursed := m.status/100 == 3 && l.name == "contact" && named(l) // 16.7 step 4: what was tried is not in it.
+			return l.name == "via" || m.status >= 300 && l.name == "to" || private(l, s) || recursed
+		}
 		if err := sameLines(origin.lines, m.lines, vias, asserted); err != nil {
 			return err
 		}

@@ -156,6 +156,7 @@ func (c *Context) respondLocal(s *transaction.Shard, status int) {
 
 // respondRedirect answers 302 with the contacts that wanted to be redirected to (BEHAVIOUR I, mixed actions).
 func (c *Context) respondRedirect(s *transaction.Shard) {
+	c.numeric(c.redirect)
 	var fields []message.Field
 	for _, t := range c.redirect {
 		fields = append(fields, message.Field{Name: "Contact", Value: t.AppendContact(nil)})

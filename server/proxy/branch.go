@@ -105,11 +105,7 @@ func (b *branch) ended(s *transaction.Shard, status int, m *message.Message) {
 	if status == 487 && b.late && !c.cancelled {
 		status, m = 408, nil // It was us who gave up, not the caller.
 	}
-	b.final = true
-	c.trying--
-	c.breadth += b.share
-	s.Disarm(&b.timerC)
-	s.Disarm(&b.silence)
+	b.over(s)
 	if !c.answered {
 		c.best.add(c.p, status, m, b)
 	}

@@ -117,31 +117,34 @@ type Settings struct {
 	TimeOut         time.Duration // how long a group may ring before the next starts
 	Secret          *[32]byte     // of Record-Route tokens
 	Realm           string        // whose Proxy-Authorization ends here, "" for none
+	HelpResolve     bool          // contacts of a 302 are numeric addresses
+	Disposition     target.Disposition
 }
 
 // Context is a response context (RFC 3261 16.2): a server transaction, its target set and its branches. Its shard's lock
 // guards it.
 type Context struct {
-	p        *Proxy
-	tx       *transaction.Server // nil after it ended
-	user     any
-	set      Settings
-	route    Route // its URI and slices point into tx.Request
-	method   message.Method
-	targets  []target.Target // those not started begin at next
-	next     int
-	redirect []target.Target // contacts for a 302 when all else failed
-	branches []*branch       // started ones, in order; their structs are kept for the next call
-	n        int             // branches[:n] are in use
-	trying   int             // branches without a final response
-	live     int             // branches whose client transaction is alive
-	group    transaction.Timer
-	best     best
-	loop     uint64
-	breadth  int // Max-Breadth not handed out yet (RFC 5393 5.3.3)
-	started  time.Time
-	from     transport.Flow // the way the request came
-	identity Identity       // of who sent it
+	p         *Proxy
+	tx        *transaction.Server // nil after it ended
+	user      any
+	set       Settings
+	route     Route // its URI and slices point into tx.Request
+	method    message.Method
+	targets   []target.Target // those not started begin at next
+	next      int
+	redirect  []target.Target // contacts for a 302 when all else failed
+	recursion Recurse
+	branches  []*branch // started ones, in order; their structs are kept for the next call
+	n         int       // branches[:n] are in use
+	trying    int       // branches without a final response
+	live      int       // branches whose client transaction is alive
+	group     transaction.Timer
+	best      best
+	loop      uint64
+	breadth   int // Max-Breadth not handed out yet (RFC 5393 5.3.3)
+	started   time.Time
+	from      transport.Flow // the way the request came
+	identity  Identity       // of who sent it
 
 	starting  bool // a group is being started
 	short     bool // the last group is not all out: it waits for breadth
@@ -157,7 +160,8 @@ type Plan struct {
 	Redirect []target.Target // contacts for a 302 when everything failed without a 6xx
 	Settings Settings
 	Identity Identity
-	User     any // comes back in Finished
+	Recurse  Recurse // asked about each 3xx; nil: a 3xx is a failure like others (16.7 step 4)
+	User     any     // comes back in Finished
 }
 
 // Forward makes the server transaction of m, which came from from, and starts its response context. The 100 to an INVITE is
@@ -178,6 +182,7 @@ func (p *Proxy) Forward(s *transaction.Shard, m *message.Message, from transport
 	c.route.rebase(tx.Request)
 	c.targets = append(c.targets[:0], plan.Targets...)
 	c.redirect = append(c.redirect[:0], plan.Redirect...)
+	c.recursion = plan.Recurse
 	c.next, c.n, c.trying, c.live, c.breadth = 0, 0, 0, 0, breadthOf(m)
 	c.starting, c.short, c.cancelled, c.stopped, c.answered = false, false, false, false, false
 	c.loop = p.loopHash(m)
@@ -197,6 +202,7 @@ func (p *Proxy) Forward(s *transaction.Shard, m *message.Message, from transport
 			c.abort(s, 500)
 		}
 	}()
+	c.askAhead(c.redirect)
 	c.startGroup(s)
 	c.settle(s)
 	done = true
@@ -250,7 +256,7 @@ func (c *Context) recycle(s *transaction.Shard) {
 	c.best.reset()
 	clear(c.targets)
 	clear(c.redirect)
-	c.user, c.route = nil, Route{}
+	c.user, c.route, c.recursion = nil, Route{}, nil
 	for _, b := range c.branches[:c.n] {
 		s.Disarm(&b.timerC)
 		s.Disarm(&b.silence)

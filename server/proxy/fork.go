@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"sipd/server/message"
+	"sipd/server/target"
 	"sipd/server/transaction"
 )
 
@@ -89,12 +90,15 @@ func (c *Context) groupTimeout(s *transaction.Shard) {
 	if c.stopped || c.tx == nil || c.next >= len(c.targets) {
 		return
 	}
-	if c.set.CancelOnTimeout {
+	sequential := c.set.Disposition&target.Sequential != 0
+	if c.set.CancelOnTimeout || sequential {
 		for _, b := range c.branches[:c.n] {
 			b.giveUp(s)
 		}
 	}
-	c.startGroup(s)
+	if !sequential { // RFC 3841 9.1: the next only after a final response of the one before.
+		c.startGroup(s)
+	}
 	c.settle(s)
 }
 
@@ -119,6 +123,14 @@ func (c *Context) settle(s *transaction.Shard) {
 
 // stop ends the search: no new branches, and the pending ones are cancelled with reason.
 func (c *Context) stop(s *transaction.Shard, reason []byte) {
+	c.stopStarting(s)
+	for _, b := range c.branches[:c.n] {
+		b.cancel(s, reason)
+	}
+}
+
+// stopStarting ends the search: no new branches.
+func (c *Context) stopStarting(s *transaction.Shard) {
 	c.stopped = true
 	s.Disarm(&c.group)
 	for _, b := range c.branches[:c.n] {
@@ -127,8 +139,6 @@ func (c *Context) stop(s *transaction.Shard, reason []byte) {
 			c.trying--
 			c.breadth += b.share
 			c.best.add(c.p, 487, nil, b)
-			continue
 		}
-		b.cancel(s, reason)
 	}
 }

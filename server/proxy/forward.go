@@ -16,7 +16,7 @@ const maxUDPRequest = 1300
 
 // start forwards the request to b's target (16.6). When no transport reaches it the branch ends at once, as with a 503.
 func (c *Context) start(s *transaction.Shard, b *branch) bool {
-	flow, alt, ok := c.p.nextHop(&c.route, b.target, c.from.Remote.Addr())
+	flow, alt, ok := c.p.nextHop(&c.route, b.target, b.asker())
 	if !ok {
 		if q, named := c.p.nameOf(&c.route, b.target); named {
 			return c.lookUp(s, b, q)

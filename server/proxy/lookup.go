@@ -122,7 +122,7 @@ func (c *Context) found(s *transaction.Shard, b *branch, q resolve.Query, hops [
 		return false
 	}
 	b.waiting = false
-	b.hops = c.p.flows(b.hops[:0], q, hops, c.from.Remote.Addr())
+	b.hops = c.p.flows(b.hops[:0], q, hops, b.asker())
 	c.p.health.order(b.hops, s.Now())
 	if len(b.hops) == 0 {
 		b.ended(s, lookUpStatus(err), nil)

@@ -29,7 +29,7 @@ func secure(p transport.Proto) bool { return p == transport.TLS || p == transpor
 // hop is nextHop for URIs of either scheme: the first value of what is left of Route, else the binding's flow, its numeric path or
 // Contact, else in a dialog the flow of the token, else the Request-URI. A path comes ahead of the Route values.
 func (p *Proxy) hop(r *Route, t target.Target, src netip.Addr) (flow, alt transport.Flow, ok bool) {
-	if b := t.Binding; b != nil && (!r.More || len(b.Path) > 0) {
+	if b := t.Binding; b != nil && !t.By.IsValid() && (!r.More || len(b.Path) > 0) {
 		flow = transport.Flow{Proto: transport.Proto(b.NextProto)}
 		if b.Static() || p.allowed(b.Next, b.Source.Addr()) {
 			flow.Remote = b.Next
@@ -43,8 +43,15 @@ func (p *Proxy) hop(r *Route, t target.Target, src netip.Addr) (flow, alt transp
 		return flow, alt, flow.Remote.IsValid() && p.setSource(&flow)
 	}
 	uri := &r.URI
-	if r.More {
+	switch {
+	case r.More:
 		uri = &r.next.URI
+	case t.By.IsValid(): // A contact of a 3xx is nobody's registered telephone.
+		named, ok := uriOf(t)
+		if !ok {
+			return flow, alt, false
+		}
+		uri = &named
 	}
 	if flow, ok = p.numericHop(uri); r.InDialog {
 		flow.Domain = 0 // A telephone that a call has led to already; it has no certificate for its address.

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"sipd/server/message"
+	"sipd/server/target"
 	"sipd/server/transaction"
 	"sipd/server/transport"
 )
@@ -32,6 +33,7 @@ func (c *Context) response(s *transaction.Shard, b *branch, m *message.Message) 
 	case status < 300:
 		c.success(s, b, m)
 	case status == 503 && b.another(s, "503", retryAfter(m)): // RFC 3263 4.3
+	case status < 400 && c.recurse(s, b, m): // Step 4
 	default:
 		b.ended(s, status, m) // Step 4: waits in the response context, steps 6 and on in settle.
 	}
@@ -54,7 +56,11 @@ func (c *Context) success(s *transaction.Shard, b *branch, m *message.Message) {
 	}
 	b.succeeded = true
 	c.p.forwardUp(s, c.tx, m, b.tells) // Of those to a non-INVITE the server transaction lets only the first pass.
-	c.stop(s, completedElsewhere)
+	if c.set.Disposition&target.NoCancel != 0 {
+		c.stopStarting(s) // RFC 3841 9.1: the others ring on, until nothing of theirs could be forwarded any more.
+	} else {
+		c.stop(s, completedElsewhere)
+	}
 	c.finish(s, m.Status(), b.flow(), m.ToTag())
 	c.retire(s)
 }
