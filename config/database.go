@@ -169,6 +169,9 @@ func (p Place) Values() []Value {
 	return append(values, p.File.Values...)
 }
 
+// ErrNoDatabase is what Locate returns when nobody names a database.
+var ErrNoDatabase = errors.New("no database is named")
+
 // Locate finds the database: -D or SIPD_DB, else the file of -f, else a file below /etc. Errors say what to write.
 func (f Flags) Locate() (Place, error) {
 	if f.Database != "" && f.File != "" {
@@ -201,8 +204,7 @@ func (f Flags) Locate() (Place, error) {
 		}
 		return p, err
 	}
-	return Place{}, fmt.Errorf("no database is named, and there is no %s; write -D sqlite:PATH, -f FILE or one of the files",
-		strings.Join(paths, " and no "))
+	return Place{}, fmt.Errorf("%w, and there is no %s; write -D sqlite:PATH, -f FILE or one of the files", ErrNoDatabase, strings.Join(paths, " and no "))
 }
 
 // place reads the file at path.

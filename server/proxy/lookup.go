@@ -52,19 +52,36 @@ func (p *Proxy) nameOf(r *Route, t target.Target) (q resolve.Query, ok bool) {
 	return q, true
 }
 
-// query reads what RFC 3263 4 needs out of a URI; ok is false for one whose host is an address, and for other schemes.
+// query is Query for a URI whose host is a name; ok is false for others.
 func query(u *sipaddr.URI) (q resolve.Query, ok bool) {
+	if _, numeric := sipaddr.ParseIP(routeHost(u)); numeric {
+		return q, false
+	}
+	return Query(u)
+}
+
+// routeHost is TARGET of RFC 3263 4.
+func routeHost(u *sipaddr.URI) []byte {
+	if maddr, has := u.Maddr(); has {
+		return maddr
+	}
+	return u.Host
+}
+
+// Query reads what RFC 3263 4 needs out of a URI; ok is false for other schemes, unknown transports, and what is no host.
+func Query(u *sipaddr.URI) (q resolve.Query, ok bool) {
 	if u.Scheme != sipaddr.SIP && u.Scheme != sipaddr.SIPS {
 		return q, false
 	}
-	host := u.Host
-	if maddr, has := u.Maddr(); has {
-		host = maddr
-	}
-	if _, numeric := sipaddr.ParseIP(host); numeric || len(host) == 0 || host[0] == '[' {
+	host := routeHost(u)
+	q = resolve.Query{Port: u.Port, Secure: u.Scheme == sipaddr.SIPS}
+	if addr, numeric := sipaddr.ParseIP(host); numeric {
+		q.Host = addr.String()
+	} else if len(host) == 0 || host[0] == '[' {
 		return q, false
+	} else {
+		q.Host = lowerName(host)
 	}
-	q = resolve.Query{Host: lowerName(host), Port: u.Port, Secure: u.Scheme == sipaddr.SIPS}
 	if name, has := u.Param("transport"); has {
 		proto, known := transport.ParseProto(name)
 		switch {
@@ -165,7 +182,8 @@ func (p *Proxy) flows(dst []transport.Flow, q resolve.Query, hops []resolve.Hop,
 func (b *branch) nextOf(s *transaction.Shard) bool {
 	to := b.hops[0]
 	b.hops = append(b.hops[:0], b.hops[1:]...)
-	b.c.trying-- // send counts it again
+	b.alt, b.overTCP = transport.Flow{}, false // They were of the hop before.
+	b.c.trying--                               // send counts it again
 	if !b.send(s, to) {
 		return false
 	}
