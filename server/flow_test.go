@@ -245,6 +245,10 @@ func fill(t *testing.T, mem *storetest.Mem, f *flow.Flow) {
 		}
 		must(mem.AddAlias(ctx, &row))
 	}
+	for _, p := range f.ThirdParties {
+		_, err := mem.AddThirdParty(ctx, sipaddr.AOR(p.User), sipaddr.AOR(p.Registrant))
+		must(err)
+	}
 	for _, p := range f.Trusted {
 		must(mem.AddTrustedPeer(ctx, &store.TrustedPeer{SourceNets: p.Nets, TLSName: p.Name, MayAssertIdentity: p.Asserts}))
 	}

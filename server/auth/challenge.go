@@ -12,7 +12,7 @@ import (
 // Challenge returns the fields of a challenge for realm: WWW-Authenticate for a 401 when uas is true, else Proxy-Authenticate
 // for a 407. There is one for each algorithm of DigestAlgorithms, most preferred first (RFC 8760 2.3), that the named user has
 // credentials for, all with one nonce. A name without any, and an unknown one, gets the whole list. The named user is who the failed
-// credentials name, else who registers (To) or calls (From).
+// credentials name, else who registers (To; From when it may be a third party) or calls (From).
 func (v *Verifier) Challenge(s *cache.Snapshot, m *message.Message, realm string, uas, stale bool, now time.Time) []message.Field {
 	id, name := message.ProxyAuthorization, "Proxy-Authenticate"
 	if uas {
@@ -28,7 +28,7 @@ func (v *Verifier) Challenge(s *cache.Snapshot, m *message.Message, realm string
 		return v.appendChallenges(nil, s, realm, name, known[:], stale, now)
 	}
 	all := make([]digest.Algorithm, 0, len(algorithms))
-	for _, who := range named(m, id, realm) {
+	for _, who := range named(s, m, id, realm) {
 		all = all[:0]
 		for _, a := range algorithms {
 			if who != nil && s.Credential([]byte(realm), who, a).Exists() {
@@ -59,8 +59,8 @@ func (v *Verifier) appendChallenges(dst []message.Field, s *cache.Snapshot, real
 }
 
 // named returns the names a request goes by, most telling first: that of its credentials for realm, and the user and
-// AOR of To (of a REGISTER) or From.
-func named(m *message.Message, id message.HeaderID, realm string) (names [3][]byte) {
+// AOR of To (of a REGISTER) or From. RFC 3261 10.2: a third party is named by From.
+func named(s *cache.Snapshot, m *message.Message, id message.HeaderID, realm string) (names [3][]byte) {
 	var c digest.Credentials
 	for h, ok := m.First(id); ok; h, ok = m.After(h) {
 		if _ = c.Parse(m.HeaderValue(h)); string(c.Realm) == realm && c.Username != nil {
@@ -69,7 +69,7 @@ func named(m *message.Message, id message.HeaderID, realm string) (names [3][]by
 		}
 	}
 	a := m.FromAddress()
-	if m.Method() == message.REGISTER {
+	if m.Method() == message.REGISTER && !s.Settings.ThirdPartyReg {
 		a = m.ToAddress()
 	}
 	if a == nil || !a.URI.HasUser || a.URI.Scheme == sipaddr.Other {

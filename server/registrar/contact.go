@@ -105,6 +105,9 @@ func (d *decision) each(c *location.Change) Outcome {
 	if byReg && adding > 1 {
 		return badRequest("More Than One Contact With A reg-id")
 	}
+	if bad := d.secureBinding(c.Set); bad != nil {
+		return *bad
+	}
 	outbound := false
 	for _, b := range c.Set {
 		if b.RegID != 0 && d.m.HasToken(message.Supported, "outbound") {

@@ -69,12 +69,28 @@ func (Challenge) outcome() {}
 func (Fetch) outcome()     {}
 func (Update) outcome()    {}
 
-// Realm returns the realm that a REGISTER is authenticated for, that of the domain in To; "" when it is not ours.
+// Realm returns the realm that a REGISTER is authenticated for; "" when To is not ours. It is that of the domain in To, or of a third party's own.
 func Realm(s *cache.Snapshot, m *message.Message, ownURI bool) string {
 	if d := toDomain(s, m, ownURI); d != nil {
-		return d.Realm
+		return realmOf(s, m, d)
 	}
 	return ""
+}
+
+// realmOf is Realm for a To in the domain to. Credentials are of the domain of who registers, and RFC 3261 10.2 says who that is: From, which is
+// as To unless it is a third party.
+func realmOf(s *cache.Snapshot, m *message.Message, to *cache.Domain) string {
+	if !s.Settings.ThirdPartyReg {
+		return to.Realm
+	}
+	from := &m.FromAddress().URI
+	if !isSIP(from) || bytes.EqualFold(from.Host, m.ToAddress().URI.Host) {
+		return to.Realm
+	}
+	if d := s.Domain(from.Host); d != nil {
+		return d.Realm
+	}
+	return to.Realm // A From from elsewhere is nobody's whom we could ask for credentials of his own.
 }
 
 // Decide walks through RFC 3261 10.3. Each step either ends the request or lets it pass.
@@ -100,6 +116,7 @@ type decision struct {
 	*Input
 	m      *message.Message
 	to     *cache.Domain
+	realm  string     // that who asks is authenticated for
 	aor    []byte     // canonical form of To
 	who    cache.User // who asks, nobody when we do not know him
 	owner  cache.User // whose AOR it is
@@ -127,6 +144,7 @@ func (d *decision) home() Outcome {
 		d.step("registrar domain", "", trace.Deny, "the host of To is in no row of domains")
 		return Answer{Status: 404}
 	}
+	d.realm = realmOf(d.Tables, d.m, d.to)
 	s := trace.Step{Rule: "registrar domain", Subject: d.to.Canonical, Verdict: trace.Match}
 	if d.to.Row != nil {
 		s.Table, s.Row = "domains", d.to.Row.ID
@@ -202,45 +220,83 @@ func (d *decision) outbound() bool {
 func (d *decision) identity() Outcome {
 	if d.Tables.Settings.AuthMethod == config.AuthNone {
 		// Without an authentication mechanism From is taken for who it says (RFC 3261 10.3 step 3).
-		from := &d.m.FromAddress().URI
-		if isSIP(from) {
-			if dom := d.Tables.Domain(from.Host); dom != nil {
-				d.who = ownerOf(d.Tables, canonical(from, dom.Canonical))
-			} else if bytes.EqualFold(from.Host, d.m.ToAddress().URI.Host) {
-				d.who = ownerOf(d.Tables, canonical(from, d.to.Canonical))
-			}
-		}
+		d.who = ownerOf(d.Tables, d.fromAOR())
 		d.step("registrar identity", "", trace.Skip, "AuthMethod is none: From is believed")
 		return nil
 	}
 	if d.Verdict != Authenticated || !d.User.Exists() {
-		d.step("registrar identity", d.to.Realm, trace.Deny, "credentials are needed")
-		return Challenge{Realm: d.to.Realm, Stale: d.Verdict == StaleCredentials}
+		d.step("registrar identity", d.realm, trace.Deny, "credentials are needed")
+		return Challenge{Realm: d.realm, Stale: d.Verdict == StaleCredentials}
 	}
 	d.who = d.User
 	d.step("registrar identity", string(d.who.Key), trace.Accept, "authenticated")
 	return nil
 }
 
-// authority is steps 4 and 5: To must be an address-of-record, and that of the credentials' owner. Step 5 says that the URI
+// fromAOR returns the canonical form of From, nil when it is nobody's address-of-record here.
+func (d *decision) fromAOR() []byte {
+	from := &d.m.FromAddress().URI
+	if !isSIP(from) {
+		return nil
+	}
+	if dom := d.Tables.Domain(from.Host); dom != nil {
+		return canonical(from, dom.Canonical)
+	}
+	if bytes.EqualFold(from.Host, d.m.ToAddress().URI.Host) {
+		return canonical(from, d.to.Canonical)
+	}
+	return nil
+}
+
+// authority is steps 4 and 5: To must be an address-of-record, and that of the credentials' owner or of one who lets him register. Step 5 says that the URI
 // becomes canonical: without parameters, unescaped; we also replace the host by the domain's canonical name, and an alias
 // by its user. Every domain of ours is valid for every Request-URI of ours: there is one location service for all.
 func (d *decision) authority() Outcome {
 	d.aor = canonical(&d.m.ToAddress().URI, d.to.Canonical)
 	d.owner = ownerOf(d.Tables, d.aor)
 	switch {
+	case !d.owner.Exists() && d.realm != d.to.Realm && !d.Tables.IsThirdParty(d.who):
+		// BEHAVIOUR A9: users of one domain do not find out by 404 who there is in another, which is for known third parties. Who is there and does not
+		// let them register is 403, too.
+		d.step("registrar aor", "", trace.Deny, "To names no user, and who asks is of another realm and nobody's third party")
+		return Answer{Status: 403}
 	case !d.owner.Exists():
 		d.step("registrar aor", "", trace.Deny, "To names no user")
 		return Answer{Status: 404}
 	case !d.who.Exists() || d.owner.ID != d.who.ID:
-		d.step("registrar aor", string(d.owner.Key), trace.Deny, "belongs to somebody else")
-		return Answer{Status: 403}
-	case d.owner.Disabled:
+		if why := d.thirdParty(); why != "" {
+			d.step("registrar aor", string(d.owner.Key), trace.Deny, "belongs to somebody else; "+why)
+			return Answer{Status: 403}
+		}
+	}
+	if d.owner.Disabled {
 		d.step("registrar aor", string(d.owner.Key), trace.Deny, "disabled")
 		return Answer{Status: 403}
 	}
 	d.Trace.Add(trace.Step{Rule: "registrar aor", Subject: string(d.owner.Key), Table: "users", Row: d.owner.ID, Verdict: trace.Accept})
 	return nil
+}
+
+// thirdParty is step 4 for who asks for somebody else's address-of-record; it returns why he may not. The authenticated user decides, as step 4
+// has it: the table maps users to those who may register for them (BEHAVIOUR A12). From alone is no proof of anything, but it must not name
+// a stranger to both: by 10.2 it is the person responsible, which is the third party, or it is as To.
+func (d *decision) thirdParty() string {
+	switch {
+	case !d.who.Exists():
+		return "From names no user"
+	case !d.Tables.Settings.ThirdPartyReg:
+		return "ThirdPartyReg is false"
+	case d.who.Disabled:
+		return "the third party is disabled"
+	case !d.Tables.MayRegisterFor(d.who, d.owner):
+		return "no row of third_parties lets " + string(d.who.Key) + " register for him"
+	}
+	if from := d.fromAOR(); from == nil || !d.Tables.Owns(d.who, from) && !d.Tables.Owns(d.owner, from) {
+		return "From is neither the third party's address-of-record nor that in To"
+	}
+	d.Trace.Add(trace.Step{Rule: "third party", Subject: string(d.who.Key), Table: "third_parties", Row: d.owner.ID, Verdict: trace.Accept,
+		Note: "may register for " + string(d.owner.Key)})
+	return ""
 }
 
 // content refuses a body: we have no use for any (8.2.3).

@@ -92,8 +92,8 @@ func (b *builder) snapshot(settings *config.Settings, server store.Server, seq i
 	s.peers, problems = newPeers(b.peers, before)
 	b.problems = append(b.problems, problems...)
 	s.users = b.users.all()
-	s.thirds = newThirdParties(len(b.thirds))
-	b.problems = append(b.problems, s.thirds.fill(map[int]bool{}, b.thirds)...)
+	s.thirds, problems = newThirdParties(b.thirds)
+	b.problems = append(b.problems, problems...)
 	s.aliases = newAliases(len(b.aliases))
 	for _, a := range b.aliases {
 		s.aliases.add(a)

@@ -124,7 +124,7 @@ func TestPeersAndThirdParties(t *testing.T) {
 		spoiled := "bob for alice; alice for bob; carol for alice; " + peer + " [] \"peer.example.org\" false; [] \"third.example.org\" false;"
 		step("spoiled", spoiled)
 		if got := problems(); !strings.Contains(got, fmt.Sprintf("trusted_peers %d: ", first.ID)) || !strings.Contains(got, `"everywhere" is no network`) ||
-			!strings.Contains(got, fmt.Sprintf("third_parties %d: ", alice.ID)) || !strings.Contains(got, "more than 100 may register") ||
+			!strings.Contains(got, fmt.Sprintf("third_parties %d: ", alice.ID)) || !strings.Contains(got, "102 may register for the user with this id, at most 100") ||
 			!strings.Contains(got, "another user's id") || len(c.Status().Problems) != 3 {
 			t.Errorf("spoiled: got problems\n%s; want the peer, the crowd and the row for himself named", got)
 		}
@@ -197,7 +197,14 @@ func TestThirdPartiesByRowAndAtOnce(t *testing.T) {
 			}
 			synctest.Wait()
 			s, n := c.Snapshot(), 0
+			some := map[sipaddr.AOR]bool{}
+			for p := range there {
+				some[p[1]] = true
+			}
 			for _, user := range keys {
+				if got := s.IsThirdParty(s.User([]byte(user))); got != some[user] {
+					t.Fatalf("%s is a third party: got %v", user, got)
+				}
 				for _, registrant := range keys {
 					got := s.MayRegisterFor(s.User([]byte(registrant)), s.User([]byte(user)))
 					if got != there[[2]sipaddr.AOR{user, registrant}] {
@@ -227,6 +234,9 @@ func TestThirdPartiesAllocateNothing(t *testing.T) {
 	alice, bob := snap.UserByID(10), snap.UserByID(11)
 	if !snap.MayRegisterFor(bob, alice) || snap.MayRegisterFor(alice, bob) || snap.MayRegisterFor(cache.User{}, alice) || snap.MayRegisterFor(bob, cache.User{}) {
 		t.Error("got another answer than Bob for Alice, and nobody else")
+	}
+	if !snap.IsThirdParty(bob) || !snap.IsThirdParty(alice) || snap.IsThirdParty(cache.User{}) {
+		t.Error("got another answer than that Bob and Alice are third parties, and nobody is not")
 	}
 	addr := netip.MustParseAddr("192.0.2.7")
 	if n := testing.AllocsPerRun(100, func() {

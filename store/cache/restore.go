@@ -25,9 +25,9 @@ func (s *Snapshot) Feed(into store.Sink) {
 			}
 		}
 	}
-	for _, shard := range s.thirds.shards {
+	for _, shard := range s.thirds.users.shards {
 		for _, p := range shard {
-			into.ThirdParty(&store.ThirdParty{UserID: p.user, RegistrantID: p.registrant})
+			into.ThirdParty(&store.ThirdParty{UserID: p.first, RegistrantID: p.second})
 		}
 	}
 	for i := range s.peers.rows {

@@ -70,7 +70,12 @@ func (s *Snapshot) Owns(u User, aor []byte) bool {
 // MayRegisterFor tells whether registrant is one of those who may register for user (BEHAVIOUR A12). That anybody may for himself is not
 // said here.
 func (s *Snapshot) MayRegisterFor(registrant, user User) bool {
-	return registrant.Exists() && user.Exists() && s.thirds.has(pair{user.ID, registrant.ID})
+	return registrant.Exists() && user.Exists() && s.thirds.users.has(pair{user.ID, registrant.ID})
+}
+
+// IsThirdParty tells whether there is anybody for whom u may register.
+func (s *Snapshot) IsThirdParty(u User) bool {
+	return u.Exists() && len(s.thirds.registrants.of(u.ID)) > 0
 }
 
 // TrustedPeers returns the peers of the trust domain by id; the caller does not change them.

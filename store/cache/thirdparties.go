@@ -3,92 +3,105 @@ package cache
 import (
 	"cmp"
 	"fmt"
-	"maps"
+	"math"
 	"slices"
 	"strconv"
 
 	"sipd/store"
 )
 
-// pair is a row of third_parties.
-type pair struct{ user, registrant int64 }
+// thirdParties is the table of who may register for whom: rows as {user, registrant}, and once more as {registrant, user}.
+type thirdParties struct{ users, registrants pairs }
+
+// pair is two ids of users.
+type pair struct{ first, second int64 }
+
+func (p pair) turned() pair { return pair{p.second, p.first} }
 
 func comparePairs(a, b pair) int {
-	return cmp.Or(cmp.Compare(a.user, b.user), cmp.Compare(a.registrant, b.registrant))
+	return cmp.Or(cmp.Compare(a.first, b.first), cmp.Compare(a.second, b.second))
 }
 
-// thirdParties is the table of who may register for whom: 16 bytes a row, without pointers, cut into shards that snapshots share.
-type thirdParties struct {
+// pairs is a set of pairs that are found by the first id: 16 bytes each, without pointers, cut into shards that snapshots share.
+type pairs struct {
 	bits   uint
-	n      int      // rows
-	shards [][]pair // by user, in the order of both ids
+	n      int
+	shards [][]pair // each in order
 }
 
-func newThirdParties(rows int) *thirdParties {
-	t := &thirdParties{}
-	for rows > shardRows<<t.bits && 1<<t.bits < maxShards {
+func newPairs(rows []pair) pairs {
+	var t pairs
+	for len(rows) > shardRows<<t.bits && 1<<t.bits < maxShards {
 		t.bits++
 	}
 	t.shards = make([][]pair, 1<<t.bits)
-	return t
+	return t.with(nil, rows)
 }
 
-func (t *thirdParties) shard(user int64) int { return int(hashID(user) >> (64 - t.bits)) }
+func (t *pairs) shard(id int64) int { return int(hashID(id) >> (64 - t.bits)) }
 
-func (t *thirdParties) has(p pair) bool {
-	_, found := slices.BinarySearchFunc(t.shards[t.shard(p.user)], p, comparePairs)
+func (t *pairs) has(p pair) bool {
+	_, found := slices.BinarySearchFunc(t.shards[t.shard(p.first)], p, comparePairs)
 	return found
 }
 
-func (t *thirdParties) crowded() bool {
-	return len(t.shards) < maxShards && t.n > crowdedRows*len(t.shards)
+// of returns the pairs that begin with an id; they share the table's memory.
+func (t *pairs) of(id int64) []pair {
+	s := t.shards[t.shard(id)]
+	from, _ := slices.BinarySearchFunc(s, pair{id, math.MinInt64}, comparePairs)
+	to := from
+	for to < len(s) && s[to].first == id {
+		to++
+	}
+	return s[from:to]
 }
 
-// fill adds rows to shards that nobody else has and counts what is in these, and returns the users who have too many.
-func (t *thirdParties) fill(owned map[int]bool, rows []pair) (problems []Problem) {
-	for _, p := range rows {
-		i := t.shard(p.user)
-		t.shards[i] = append(t.shards[i], p)
-		owned[i] = true
+// with returns the set without some pairs and with others.
+func (t *pairs) with(gone, added []pair) pairs {
+	c := pairs{bits: t.bits, n: t.n - len(gone) + len(added), shards: slices.Clone(t.shards)}
+	type change struct{ gone, added []pair }
+	changes := map[int]change{}
+	for _, p := range gone {
+		i := c.shard(p.first)
+		changes[i] = change{append(changes[i].gone, p), changes[i].added}
 	}
-	for _, i := range slices.Sorted(maps.Keys(owned)) {
-		s := t.shards[i]
-		slices.SortFunc(s, comparePairs)
-		kept, user, n := s[:0], int64(0), 0
-		for _, p := range s {
-			if p.user != user {
-				user, n = p.user, 0
-			}
-			switch n++; {
-			case n <= store.MaxThirdParties:
-				kept = append(kept, p)
-			case n == store.MaxThirdParties+1:
-				problems = append(problems, Problem{"third_parties", strconv.FormatInt(user, 10), fmt.Errorf(
-					"%w: more than %d may register for the user with this id: those with the lowest ids count, remove some of the others", store.ErrInvalid, store.MaxThirdParties)})
+	for _, p := range added {
+		i := c.shard(p.first)
+		changes[i] = change{changes[i].gone, append(changes[i].added, p)}
+	}
+	for i, ch := range changes {
+		slices.SortFunc(ch.gone, comparePairs)
+		s := make([]pair, 0, len(c.shards[i])-len(ch.gone)+len(ch.added))
+		for _, p := range c.shards[i] {
+			if _, goes := slices.BinarySearchFunc(ch.gone, p, comparePairs); !goes {
+				s = append(s, p)
 			}
 		}
-		t.n += len(kept)
-		t.shards[i] = slices.Clip(kept)
+		s = append(s, ch.added...)
+		slices.SortFunc(s, comparePairs)
+		c.shards[i] = s
 	}
-	return problems
+	return c
+}
+
+func (t *thirdParties) crowded() bool {
+	most := crowdedRows * len(t.users.shards)
+	return len(t.users.shards) < maxShards && t.users.n > most
+}
+
+// newThirdParties makes the table of all rows.
+func newThirdParties(rows []pair) (*thirdParties, []Problem) {
+	rows, problems := allowed(rows)
+	return &thirdParties{newPairs(rows), newPairs(turned(rows))}, problems
 }
 
 // withDelta returns the table after the delta.
 func (t *thirdParties) withDelta(d *store.Delta) (*thirdParties, []Problem) {
-	c := &thirdParties{bits: t.bits, n: t.n, shards: slices.Clone(t.shards)}
-	gone := make(map[int64]bool, len(d.ThirdPartyIDs))
-	owned := map[int]bool{}
+	var gone, rows []pair
 	for _, id := range d.ThirdPartyIDs {
-		gone[id] = true
-		owned[c.shard(id)] = true
-	}
-	for i := range owned {
-		s := c.shards[i]
-		c.n -= len(s)
-		c.shards[i] = slices.DeleteFunc(slices.Clone(s), func(p pair) bool { return gone[p.user] })
+		gone = append(gone, t.users.of(id)...)
 	}
 	var problems []Problem
-	var rows []pair
 	for i := range d.ThirdParties {
 		r := &d.ThirdParties[i]
 		if err := r.Check(); err != nil {
@@ -97,5 +110,35 @@ func (t *thirdParties) withDelta(d *store.Delta) (*thirdParties, []Problem) {
 		}
 		rows = append(rows, pair{r.UserID, r.RegistrantID})
 	}
-	return c, append(problems, c.fill(owned, rows)...)
+	rows, more := allowed(rows)
+	return &thirdParties{t.users.with(gone, rows), t.registrants.with(turned(gone), turned(rows))}, append(problems, more...)
+}
+
+// allowed brings rows into order and leaves out what is more than a user may have, and what stands twice.
+func allowed(rows []pair) ([]pair, []Problem) {
+	slices.SortFunc(rows, comparePairs)
+	rows = slices.Compact(rows)
+	var problems []Problem
+	kept := rows[:0]
+	for len(rows) > 0 {
+		id, n := rows[0].first, 1
+		for n < len(rows) && rows[n].first == id {
+			n++
+		}
+		if n > store.MaxThirdParties {
+			problems = append(problems, Problem{"third_parties", strconv.FormatInt(id, 10), fmt.Errorf(
+				"%w: %d may register for the user with this id, at most %d: those with the lowest ids count, remove some of the others", store.ErrInvalid, n, store.MaxThirdParties)})
+		}
+		kept = append(kept, rows[:min(n, store.MaxThirdParties)]...)
+		rows = rows[n:]
+	}
+	return kept, problems
+}
+
+func turned(rows []pair) []pair {
+	t := make([]pair, len(rows))
+	for i, p := range rows {
+		t[i] = p.turned()
+	}
+	return t
 }

@@ -17,16 +17,18 @@ const DefaultPassword = "secret"
 
 // Flow is a parsed call flow.
 type Flow struct {
-	File     string
-	Title    string // the first comment line
-	Domains  []string
-	Users    []User
-	Aliases  []Alias
-	Trusted  []Trusted
-	Settings []Setting
-	Peers    []*Peer
-	Listens  []string // what the server listens by: udp, tcp, tls, ipv4, ipv6
-	DNS      []*DNS   // what the name server knows at the beginning
+	File    string
+	Title   string // the first comment line
+	Domains []string
+	Users   []User
+	Aliases []Alias
+	Trusted []Trusted
+
+	ThirdParties []ThirdParty
+	Settings     []Setting
+	Peers        []*Peer
+	Listens      []string // what the server listens by: udp, tcp, tls, ipv4, ipv6
+	DNS          []*DNS   // what the name server knows at the beginning
 
 	Steps   []*Step
 	Ignores []*Step
@@ -48,6 +50,9 @@ type Alias struct {
 	Alias, AOR string
 	Group      bool
 }
+
+// ThirdParty is a row of third_parties: the registrant may register for the user.
+type ThirdParty struct{ User, Registrant string }
 
 // Trusted is a row of trusted_peers.
 type Trusted struct {

@@ -102,6 +102,11 @@ func (p *parser) line(l string) error {
 		return p.user(words[1:])
 	case "alias":
 		return p.alias(words[1:])
+	case "thirdparty":
+		if len(words) != 3 {
+			return fmt.Errorf("want: thirdparty USER REGISTRANT")
+		}
+		p.f.ThirdParties = append(p.f.ThirdParties, ThirdParty{aor(words[1]), aor(words[2])})
 	case "trusts":
 		return p.trusts(words[1:])
 	case "set":
@@ -136,7 +141,7 @@ func (p *parser) line(l string) error {
 	case "log":
 		return p.log(l, words[1:])
 	default:
-		return fmt.Errorf("%q is none of domain, user, alias, set, peer, dns, listens, at, ignore, quiet, log", words[0])
+		return fmt.Errorf("%q is none of domain, user, alias, thirdparty, trusts, set, peer, dns, listens, at, ignore, quiet, log", words[0])
 	}
 	return nil
 }
