@@ -175,7 +175,8 @@ func parseURI(text string) (sipaddr.URI, error) {
 	return sipaddr.Parse(unsafe.Slice(unsafe.StringData(text), len(text)))
 }
 
-// sameURI compares contact URIs as RFC 3261 19.1.4 says.
+// sameURI compares contact URIs as RFC 3261 19.1.4 says, but that the sips version of a sip URI is the same contact: whichever was
+// registered last replaces the other (RFC 5630 5.1.1.1).
 func sameURI(a, b string) bool {
 	if a == b {
 		return true
@@ -185,7 +186,15 @@ func sameURI(a, b string) bool {
 		return false
 	}
 	v, err := parseURI(b)
-	return err == nil && u.Equal(&v)
+	if err != nil {
+		return false
+	}
+	if u.Scheme == sipaddr.SIPS && v.Scheme == sipaddr.SIP {
+		u.Scheme = sipaddr.SIP
+	} else if u.Scheme == sipaddr.SIP && v.Scheme == sipaddr.SIPS {
+		v.Scheme = sipaddr.SIP
+	}
+	return u.Equal(&v)
 }
 
 // order sorts as Bindings promises: q descending, then the newest first, then by id so that the order is total.

@@ -153,6 +153,7 @@ func TestRFC3665(t *testing.T) {
 	t.Run("2.1 Successful New Registration", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			o := newOffice(t)
+			o.from.Proto = transport.TLS
 			o.creds = registrar.NoCredentials
 			o.want("F2", o.register(bob), "401")
 			o.creds = registrar.Authenticated
@@ -162,6 +163,7 @@ func TestRFC3665(t *testing.T) {
 	t.Run("2.2 to 2.4 Update, Request and Cancellation", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			o := newOffice(t)
+			o.from.Proto = transport.TLS
 			o.register(bob)
 			time.Sleep(time.Second)
 			// The RFC adds mailto:bob@biloxi.example.com here; we take sip, sips and tel only.

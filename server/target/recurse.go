@@ -101,8 +101,8 @@ func (d *Decision) follow(t Tables, r *Redirection, c *Contact, now time.Time) {
 	switch {
 	case c.URI.Scheme != sipaddr.SIP && c.URI.Scheme != sipaddr.SIPS:
 		skip("neither sip nor sips")
-	case d.sips && c.URI.Scheme != sipaddr.SIPS:
-		skip("no recursion from sips to sip") // 16.7 step 4: SHOULD NOT
+	case (c.URI.Scheme == sipaddr.SIPS) != isSIPS(r.From.Binding.URI): // RFC 5630 5.3: MUST NOT, neither way; 16.7 step 4
+		skip("no recursion from sips to sip, or from sip to sips")
 	case d.inSet(text): // 16.5: MUST NOT be added again.
 		c.Followed = true
 		skip("in the target set already")
