@@ -58,7 +58,7 @@ var settings = []setting{
 	{name: "ThirdPartyReg", def: "false", check: boolean(func(s *Settings) *bool { return &s.ThirdPartyReg })},
 	{name: "ThreadPoolSize", use: dead, def: "128", why: "there is no thread pool to size", check: checkCount(1, 1<<20)},
 	{name: "TimeOut", def: "30", check: seconds(1, 600, func(b *builder) *duration { return &b.timeOut })},
-	{name: "TryStateless", use: later, def: "false", check: boolean(func(s *Settings) *bool { return &s.TryStateless })},
+	{name: "TryStateless", def: "false", check: boolean(func(s *Settings) *bool { return &s.TryStateless })},
 	{name: "User", use: later, check: one},
 	{name: "UserConfig", use: startup, check: databaseURL},
 	{name: "UseThreadPool", use: dead, def: "true", why: "there is no thread pool to size", check: checkBool},

@@ -93,8 +93,15 @@ const sdp = "v=0\r\no=a 1 1 IN IP4 10.0.0.10\r\ns=-\r\nc=IN IP4 10.0.0.10\r\nt=0
 
 // BenchmarkCall is INVITE-180-200-ACK-BYE-200 through the proxy without sockets: what the core itself costs. The phones'
 // messages are made by the same code that is measured, so the core's share is about two thirds.
-func BenchmarkCall(b *testing.B) {
-	s, w := benchServer(b, nil, 0)
+func BenchmarkCall(b *testing.B) { benchmarkCall(b, nil) }
+
+// BenchmarkCallStateless is the same call without transactions.
+func BenchmarkCallStateless(b *testing.B) {
+	benchmarkCall(b, map[string]string{"TryStateless": "true"})
+}
+
+func benchmarkCall(b *testing.B, settings map[string]string) {
+	s, w := benchServer(b, settings, 0)
 	out := s.net.NewOut()
 	fromAlice := transport.Flow{Remote: aliceAddr, Local: proxyAddr}
 	fromBob := transport.Flow{Remote: bobAddr, Local: proxyAddr}

@@ -12,16 +12,9 @@ import (
 
 // route decides where a request goes (16.5), and acts on the decision.
 func (s *Server) route(sh *transaction.Shard, x *scratch) {
-	own := x.ownURI(&x.route.URI)
-	x.facts = target.Facts{
-		Method: x.msg.MethodText(), URI: &x.route.URI, OwnURI: own,
-		From: &x.msg.FromAddress().URI, InDialog: x.route.InDialog,
-	}
-	if x.msg.Has(message.RequestDisposition) {
-		x.facts.Disposition = disposition(&x.msg)
-	}
+	s.ask(x)
 	if !x.route.InDialog && x.tables.Settings.AuthMethod != config.AuthNone {
-		realm := target.Realm(x.tables, x.facts.From, x.facts.URI, own)
+		realm := target.Realm(x.tables, x.facts.From, x.facts.URI, x.facts.OwnURI)
 		who := s.verifier.Verify(x.tables.Snapshot, &x.msg, realm, false, x.now)
 		x.facts.Verdict = verdicts[who.Verdict]
 		if who.Verdict == auth.Good {
@@ -39,6 +32,17 @@ func (s *Server) route(sh *transaction.Shard, x *scratch) {
 		s.redirect(sh, x) // 8.3: whatever Require asks for.
 	case target.Proxy:
 		s.forward(sh, x, d.Targets, d.Redirect)
+	}
+}
+
+// ask puts down what a decision may know of the request, but for the credentials.
+func (s *Server) ask(x *scratch) {
+	x.facts = target.Facts{
+		Method: x.msg.MethodText(), URI: &x.route.URI, OwnURI: x.ownURI(&x.route.URI),
+		From: &x.msg.FromAddress().URI, InDialog: x.route.InDialog,
+	}
+	if x.msg.Has(message.RequestDisposition) {
+		x.facts.Disposition = disposition(&x.msg)
 	}
 }
 
@@ -69,6 +73,17 @@ func (s *Server) reject(sh *transaction.Shard, x *scratch) {
 
 // forward hands the request to the proxy; others are contacts to redirect to when all else fails.
 func (s *Server) forward(sh *transaction.Shard, x *scratch, ts, others []target.Target) {
+	plan := s.plan(x, ts, others)
+	if s.needsNoState(x) && s.proxy.ForwardStateless(sh, &x.msg, x.from, &plan) {
+		return
+	}
+	if !s.proxy.Forward(sh, &x.msg, x.from, &plan) {
+		s.busy(x)
+	}
+}
+
+// plan says what the proxy is to do with the request.
+func (s *Server) plan(x *scratch, ts, others []target.Target) proxy.Plan {
 	set := x.tables.Settings
 	plan := proxy.Plan{Route: &x.route, Targets: ts, Redirect: others, Settings: proxy.Settings{
 		RecordRoute: set.RecordRoute, CancelOnTimeout: set.ForkOnTimeout == "cancel", TimeOut: set.TimeOut,
@@ -86,7 +101,12 @@ func (s *Server) forward(sh *transaction.Shard, x *scratch, ts, others []target.
 	if u := x.facts.User; u.Exists() && len(x.tables.TrustedPeers()) > 0 && !x.route.InDialog {
 		plan.Identity.Asserted = trust.Identity(x.tables.Snapshot, u, &x.msg) // RFC 3325 5
 	}
-	if !s.proxy.Forward(sh, &x.msg, x.from, &plan) {
-		s.busy(x)
-	}
+	return plan
+}
+
+// needsNoState tells whether a request may be tried without a transaction, as far as that is not the proxy's to say. What brings
+// credentials needs one: a nonce count is good once, and a retransmission would be challenged. So does what says how it is to be
+// handled (RFC 3841): its CANCEL does not repeat it.
+func (s *Server) needsNoState(x *scratch) bool {
+	return s.tryStateless && x.facts.Verdict == target.NoCredentials && !x.msg.Has(message.RequestDisposition)
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"errors"
 	"net/netip"
 	"slices"
@@ -21,7 +22,7 @@ func (s *Server) request(sh *transaction.Shard, x *scratch) {
 	case x.msg.Method() == message.ACK:
 		s.ack(sh, x)
 	case x.msg.Method() == message.CANCEL:
-		s.stateless(x, 481, nil) // BEHAVIOUR J: its INVITE is not here.
+		s.cancel(sh, x)
 	case sh.Merged(&x.msg):
 		s.stateless(x, 482, nil) // 8.2.2.2
 	case s.refusedByDrain(x):
@@ -94,12 +95,56 @@ func (x *scratch) local() bool {
 	return target.Local(x.tables, &x.route.URI, x.ownURI(&x.route.URI))
 }
 
-// ack handles an ACK that no transaction took: the one to a 2xx goes on by its Route; any other is dropped (17.2.1).
+// ack handles an ACK that no transaction took: the one to a 2xx goes on by its Route; any other may belong to an INVITE that was
+// forwarded statelessly, else it is dropped (17.2.1).
 func (s *Server) ack(sh *transaction.Shard, x *scratch) {
 	n, limited := x.msg.MaxForwards()
-	if limited && n == 0 || !x.route.InDialog || !s.proxy.ForwardAck(sh, &x.msg, &x.route, s.ourRealm(x)) {
+	forwarded := false
+	switch {
+	case limited && n == 0:
+	case s.tryStateless && (!x.route.InDialog || x.local()):
+		forwarded = s.likeItsInvite(sh, x)
+	case x.route.InDialog:
+		forwarded = s.proxy.ForwardAck(sh, &x.msg, x.from, &x.route, s.ourRealm(x))
+	}
+	if !forwarded {
 		s.dropped.Add(1)
 	}
+}
+
+// cancel handles a CANCEL whose INVITE is not here (BEHAVIOUR J): it may have been forwarded statelessly (16.10).
+func (s *Server) cancel(sh *transaction.Shard, x *scratch) {
+	if !s.tryStateless || !s.likeItsInvite(sh, x) {
+		s.stateless(x, 481, nil)
+	}
+}
+
+// answered tells whether an ACK is that to an answer that we have given without a transaction: it has our tag.
+func (s *Server) answered(x *scratch) bool {
+	x.tag = s.appendTag(x.tag[:0], &x.msg)
+	return x.msg.Method() == message.ACK && bytes.Equal(x.tag, x.msg.ToTag())
+}
+
+// likeItsInvite forwards a CANCEL or ACK where its INVITE went without a transaction, if it did (16.11): by the same questions in the
+// same order. Nobody is asked for credentials: an INVITE that had to have some was given a transaction.
+func (s *Server) likeItsInvite(sh *transaction.Shard, x *scratch) bool {
+	if _, err := s.proxy.Validate(&x.msg, &x.route); err != nil || s.answered(x) {
+		return false
+	}
+	targets, others := onward, []target.Target(nil)
+	if !x.route.InDialog || x.local() {
+		if x.toServer() || x.route.More && !x.route.InDialog {
+			return false
+		}
+		s.ask(x)
+		target.Decide(x.tables, &x.facts, x.now, &x.decision)
+		if x.decision.Kind != target.Proxy {
+			return false
+		}
+		targets, others = x.decision.Targets, x.decision.Redirect
+	}
+	plan := s.plan(x, targets, others)
+	return s.needsNoState(x) && s.proxy.ForwardStateless(sh, &x.msg, x.from, &plan)
 }
 
 // refusedByDrain answers 503 to what would begin something new while we stop.

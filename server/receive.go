@@ -39,7 +39,7 @@ func (s *Server) Receive(out *transport.Out, from transport.Flow, raw []byte) {
 		s.request(sh, x)
 		return
 	}
-	if !sh.Response(&x.msg, from) {
+	if !sh.Response(&x.msg, from) && !(s.tryStateless && s.proxy.ForwardResponse(sh, &x.msg, from, &s.tables().Settings.PrivateKey)) {
 		s.dropped.Add(1) // RFC 6026 8.9: a response without a transaction goes nowhere.
 	}
 }

@@ -43,6 +43,8 @@ type Server struct {
 	domains  *transport.Domains
 	resolver proxy.Resolver
 
+	tryStateless bool // TryStateless, and there is no request log that every final response would have to go through
+
 	transactions *transaction.Table
 	proxy        *proxy.Proxy
 	verifier     *auth.Verifier
@@ -92,6 +94,7 @@ func New(cfg Config) (*Server, error) {
 		x.tables = target.Tables{Location: s.location, Own: x.own, Names: s.resolver != nil}
 		return x
 	}
+	s.tryStateless = s.record == nil && cfg.Tables().Settings.TryStateless
 	var err error
 	s.transactions, err = transaction.New(transaction.Config{Net: cfg.Net, Log: cfg.Log, Cancelled: s.cancelled})
 	if err != nil {

@@ -10,7 +10,7 @@ var otherMutations = []mutation{
 	{"server/target/callee.go", "group, best = group+1, q", "group = group+1", "every group is anchored at the first one's q"},
 	{"server/target/callee.go", "if a := x.Owner.DefaultAction; a != store.NoAction {", "if a := x.Owner.DefaultAction; a == store.Proxy {", "default_action redirect of a user counts for nothing"},
 	{"server/dispatch.go", "if !equalFold(tag, \"path\") {", "if !equalFold(tag, \"outbound\") {", "an OPTIONS that requires path is refused"},
-	{"server/dispatch.go", "!x.route.InDialog || !s.proxy.ForwardAck", "!s.proxy.ForwardAck", "an ACK without a token is forwarded"},
+	{"server/dispatch.go", "case x.route.InDialog:\n\t\tforwarded", "default:\n\t\tforwarded", "an ACK without a token is forwarded"},
 	{"server/dispatch.go", "return named && (!u.HasPort || listens(set, u.Port))", "return named", "a Route to our name with another port is ours"},
 	{"server/auth/nonce.go", "nonceLife = 5 * time.Minute", "nonceLife = 6 * time.Minute", "a nonce lives longer than five minutes"},
 	{"server/dispatch.go", "!x.route.More && !x.route.InDialog && x.local()", "!x.route.InDialog && x.local()", "an OPTIONS with a Route elsewhere is answered here"},

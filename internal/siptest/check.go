@@ -129,6 +129,9 @@ func (r *runner) checkRequest(a *actor, s *flow.Step, m *sipMessage) error {
 	}
 	for _, o := range slices.Backward(a.received) {
 		if o.request && o.method == "INVITE" && o.topVia().branch == top.branch && (m.method == "ACK" || m.method == "CANCEL") {
+			if len(m.values("via")) > 1 {
+				return r.checkStateless(s, o.sipMessage, m)
+			}
 			return r.checkHop(o.sipMessage, m)
 		}
 	}
@@ -204,6 +207,26 @@ func (r *runner) checkHop(invite, m *sipMessage) error {
 		return fmt.Errorf("it has no Max-Forwards (RFC 3261 8.1.1)")
 	}
 	return nil
+}
+
+// checkStateless checks a CANCEL or an ACK that was forwarded without a transaction (RFC 3261 16.11) against its INVITE, which was, too:
+// it is a forwarded request, and the server at the other end must find the INVITE by it.
+func (r *runner) checkStateless(s *flow.Step, invite, m *sipMessage) error {
+	for _, c := range []struct{ what, got, want string }{
+		{"Request-URI", m.uri, invite.uri},
+		{"Via", m.values("via")[0], invite.values("via")[0]},
+		{"Route", m.get("route"), invite.get("route")},
+		{"CSeq number", strings.Fields(m.get("cseq"))[0], strings.Fields(invite.get("cseq"))[0]},
+	} {
+		if c.got != c.want {
+			return fmt.Errorf("%s of this %s is %q, want %q as in its INVITE", c.what, m.method, c.got, c.want)
+		}
+	}
+	origin := r.origin(m)
+	if origin == nil {
+		return fmt.Errorf("nobody has sent this %s", m.method)
+	}
+	return r.checkForwarded(origin, s, m)
 }
 
 // checkForwarded compares a forwarded request with the one a peer sent (RFC 3261 16.6).

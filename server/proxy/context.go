@@ -108,6 +108,12 @@ type scratch struct {
 	uri     []byte
 	route   []byte
 	index   message.Message
+	mac     []byte
+
+	// What writing the copy of a request needs that has no response context (16.11).
+	context Context
+	branch  branch
+	tx      transaction.Server
 }
 
 // Settings are the administrator's choices for one request.

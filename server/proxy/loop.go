@@ -39,12 +39,31 @@ func (p *Proxy) loopHash(m *message.Message) uint64 {
 	return h.Sum64()
 }
 
+// statelessLoop is the second part of the branch of a request that is forwarded without a transaction (16.11). It leaves out what
+// tells the CANCEL and the ACK of an INVITE from it: the To tag, which an ACK has, and the credentials, which most phones leave
+// out; and it is the same in the next process. text is room for what is hashed; it is returned to be used again.
+func statelessLoop(m *message.Message, secret *[32]byte, text []byte) (uint64, []byte) {
+	text = keyed(text[:0], secret, "loop\x00")
+	text = binary.BigEndian.AppendUint32(text, m.CSeq())
+	for _, part := range [...][]byte{m.RequestURI().Text, m.FromAddress().URI.Text, m.FromTag(), m.CallID()} {
+		text = append(append(text, part...), 0)
+	}
+	if m.Has(message.Route) {
+		vs := m.Values(message.Route)
+		for v, ok := vs.Next(); ok; v, ok = vs.Next() {
+			text = append(append(text, v...), ',')
+		}
+	}
+	sum := sealed(secret, text)
+	return binary.BigEndian.Uint64(sum[:]), text
+}
+
 // hops counts the Via values of a request, and tells whether it has been here before and nothing that routing reads has
 // changed (RFC 5393 4.2.2): a Via whose sent-by is ours and whose branch carries the same hash. A Via of somebody else's that
 // we cannot read is passed over (4.2.4).
-func (p *Proxy) hops(m *message.Message) (n int, looped bool) {
-	var hash uint64
-	hashed := false
+func (p *Proxy) hops(m *message.Message, secret *[32]byte) (n int, looped bool) {
+	var hash [2]uint64 // of branches with a transaction and without
+	var hashed [2]bool
 	values := m.Values(message.Via)
 	for text, ok := values.Next(); ok; text, ok = values.Next() {
 		n++
@@ -56,14 +75,23 @@ func (p *Proxy) hops(m *message.Message) (n int, looped bool) {
 			}
 			via = &v
 		}
-		h, ours := transaction.LoopHash(via.Branch)
+		h, stateless, ours := transaction.LoopHash(via.Branch)
 		if !ours || !p.ownSentBy(via) {
 			continue
 		}
-		if !hashed {
-			hash, hashed = p.loopHash(m), true
+		kind := 0
+		if stateless {
+			kind = 1
 		}
-		if h == hash {
+		switch {
+		case hashed[kind]:
+		case stateless:
+			hash[kind], _ = statelessLoop(m, secret, nil)
+		default:
+			hash[kind] = p.loopHash(m)
+		}
+		hashed[kind] = true
+		if h == hash[kind] {
 			return n, true
 		}
 	}

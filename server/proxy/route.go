@@ -19,6 +19,7 @@ type Route struct {
 	pop       int             // topmost Route values to remove: ours
 	to        side            // the end that receives the request
 	from      side            // the end that sent it
+	secret    *[32]byte       // of our tokens and stateless branches
 }
 
 // Locals tells whether a URI of a Route header names this proxy.
@@ -32,7 +33,7 @@ type Locals interface {
 // of maddr, port and transport before the host. The port is held against all our listeners, so a request that names another one
 // than it came by is not sent to ourselves, but handled as if it had come there.
 func (p *Proxy) Preprocess(r *Route, m *message.Message, secret *[32]byte, locals Locals) {
-	*r = Route{URI: *m.RequestURI()}
+	*r = Route{URI: *m.RequestURI(), secret: secret}
 	if r.URI.HasUser && m.Has(message.Route) && locals.Local(r.URI) {
 		// First paragraph: a Request-URI that we placed into a Record-Route. The sender is a strict router: the last Route
 		// value MUST become the Request-URI.

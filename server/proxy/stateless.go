@@ -2,6 +2,8 @@ package proxy
 
 import (
 	"bytes"
+	"crypto/subtle"
+	"encoding/binary"
 	"net/netip"
 
 	"sipd/resolve"
@@ -9,20 +11,161 @@ import (
 	"sipd/server/target"
 	"sipd/server/transaction"
 	"sipd/server/transport"
+	"sipd/sipaddr"
 )
+
+// ForwardStateless forwards a request without a transaction, and reports whether it did (RFC 3261 16.11): false when it needs one.
+// What it takes for that is in the request and in settings that do not change, so a retransmission is forwarded as the first one was,
+// and CANCEL and ACK as their INVITE. The plan must come from the same.
+//
+// It needs a transaction when somebody here has to act later: choose among targets or ways to one, follow a 3xx, look a name up, send
+// another way what is large. It needs one too unless both sides are UDP: on a stream nobody repeats what is lost on the other side, and the
+// connection that a response goes by would have to be remembered (18.2.2). And the response must find its way by what we know
+// again: by a branch of RFC 3261 and the source address.
+func (p *Proxy) ForwardStateless(s *transaction.Shard, m *message.Message, from transport.Flow, plan *Plan) bool {
+	if len(plan.Targets) != 1 || len(plan.Redirect) > 0 || plan.Recurse != nil || !p.findsBack(m.Top(), from) {
+		return false
+	}
+	flow, alt, ok := p.nextHop(plan.Route, plan.Targets[0], from.Remote.Addr())
+	if !ok || alt.Remote.IsValid() || flow.Proto != transport.UDP || p.fails(m, flow) {
+		return false
+	}
+	x := p.scratch.Get().(*scratch)
+	defer p.scratch.Put(x)
+	c, b := &x.context, &x.branch
+	x.tx.Request = m
+	defer func() { x.tx.Request, c.route, b.target = nil, Route{}, target.Target{} }()
+	c.p, c.tx, c.set, c.route, c.method, c.from = p, &x.tx, plan.Settings, *plan.Route, m.Method(), from
+	c.identity.Asserted = plan.Identity.Asserted
+	p.believe(&c.identity, m, from)
+	b.target, b.share = plan.Targets[0], breadthOf(m)
+	x.via = x.appendStatelessBranch(p.appendVia(x.via[:0], flow), m, plan.Route.secret, from)
+	c.write(x, b, flow)
+	if len(x.buf) > maxUDPRequest && !c.keepsUDP(b) || len(x.buf) > message.MaxMessage {
+		return false
+	}
+	s.Send(flow, x.buf)
+	return true
+}
+
+// findsBack tells whether the Via of a request that came over from leads a response back without anything that we would have to
+// remember: its branch tells transactions apart, and the response leaves from the address that the request came to (RFC 3581 4).
+func (p *Proxy) findsBack(top *message.ViaValue, from transport.Flow) bool {
+	if from.Proto != transport.UDP || from.Remote.Addr().Zone() != "" || top.Maddr != nil || !identifies(top.Branch) {
+		return false
+	}
+	proto, ok := transport.ParseProto(top.Transport)
+	src, reached := p.net.Source(transport.UDP, from.Remote.Addr())
+	return ok && proto == transport.UDP && reached && src.Addr() == from.Local.Addr()
+}
+
+// identifies tells whether a branch is one of RFC 3261, which no other transaction of its sender has (8.1.1.7).
+func identifies(branch []byte) bool {
+	return len(branch) > len(message.MagicCookie) && message.HasCookie(branch)
+}
+
+// ForwardResponse forwards a response that no transaction has taken by the Via below ours (18.2.2), and reports whether it did: when
+// its branch proves that it answers a request that went out statelessly, from that Via and address. Anything else would make us a
+// mirror, behind which strangers send to whomever they write into a Via; RFC 6026 8.9 has it discarded.
+func (p *Proxy) ForwardResponse(s *transaction.Shard, m *message.Message, from transport.Flow, secret *[32]byte) bool {
+	got, ok := transaction.ParseStatelessBranch(m.Top().Branch)
+	if !ok {
+		return false
+	}
+	vias := m.Values(message.Via)
+	vias.Next()
+	text, ok := vias.Next()
+	if !ok {
+		return false
+	}
+	below, err := message.ParseVia(text)
+	if err != nil || !identifies(below.Branch) {
+		return false
+	}
+	host, port := below.Received, below.Rport
+	if host == nil {
+		host = below.Host
+	}
+	if port == 0 {
+		port = below.Port
+	}
+	if port == 0 {
+		port = 5060
+	}
+	addr, ok := sipaddr.ParseIP(host)
+	if !ok {
+		return false
+	}
+	src, ok := p.net.Source(transport.UDP, addr)
+	if !ok {
+		return false
+	}
+	x := p.scratch.Get().(*scratch)
+	defer p.scratch.Put(x)
+	if want := x.prove(m, &below, secret, addr, got.Port); subtle.ConstantTimeCompare(got.MAC[:], want.MAC[:]) != 1 {
+		return false
+	}
+	flow := transport.Flow{Local: netip.AddrPortFrom(src.Addr(), got.Port), Remote: netip.AddrPortFrom(addr, port)}
+	x.buf = appendUp(x, x.buf[:0], nil, m, p.tells(m, from, flow))
+	s.Send(flow, x.buf)
+	return true
+}
+
+// appendStatelessBranch writes the branch of a request that goes without a transaction. A retransmission has the same one, and CANCEL
+// and ACK that of their INVITE.
+func (x *scratch) appendStatelessBranch(dst []byte, m *message.Message, secret *[32]byte, from transport.Flow) []byte {
+	var loop uint64
+	loop, x.mac = statelessLoop(m, secret, x.mac)
+	return transaction.AppendStatelessBranch(dst, x.prove(m, m.Top(), secret, from.Remote.Addr(), from.Local.Port()), loop)
+}
+
+// prove makes the first part of a stateless branch: a MAC over what tells transactions apart and stands in the request and in its
+// responses alike. via is that of whoever sent the request, from source to our port.
+//
+// A branch of RFC 2543 tells nothing apart. What 16.11 RECOMMENDS instead has the To tag, which a response need not have in common
+// with its request; so only ACKs, which get none, are forwarded with it.
+func (x *scratch) prove(m *message.Message, via *message.ViaValue, secret *[32]byte, source netip.Addr, port uint16) transaction.Proof {
+	text := keyed(x.mac[:0], secret, "branch\x00")
+	address := source.As16()
+	text = append(text, address[:]...)
+	text = binary.BigEndian.AppendUint16(text, port)
+	text = binary.BigEndian.AppendUint16(text, via.Port)
+	text = binary.BigEndian.AppendUint32(text, m.CSeq())
+	text = append(appendLower(text, via.Host), 0)
+	text = append(appendLower(text, via.Branch), 0)
+	if !identifies(via.Branch) {
+		for _, part := range [...][]byte{via.Text, m.RequestURI().Text, m.FromTag(), m.ToTag()} {
+			text = append(append(text, part...), 0)
+		}
+	}
+	text = append(text, m.CallID()...)
+	x.mac = text
+	sum := sealed(secret, text)
+	return transaction.Proof{Port: port, MAC: [12]byte(sum[:12])}
+}
+
+// appendLower writes a part of a Via in lower case: it is compared without case (7.3.1).
+func appendLower(dst, b []byte) []byte {
+	for _, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			c |= 0x20
+		}
+		dst = append(dst, c)
+	}
+	return dst
+}
 
 // ForwardAck forwards the ACK to a 2xx (RFC 3261 16.11, 17): it has no transaction, is never answered, and goes by Route and
 // Request-URI, its one target. All we do to it depends on the message and on what does not change, so a retransmission is
-// forwarded as the first one was. One that is not valid (16.3) or cannot be sent anywhere is dropped. realm is as in Settings.
-//
-// It is the only request that we forward statelessly, and it has no responses.
-func (p *Proxy) ForwardAck(s *transaction.Shard, m *message.Message, r *Route, realm string) bool {
+// forwarded as the first one was. One that is not valid (16.3) or cannot be sent anywhere is dropped. It came over from; realm is
+// as in Settings. Without TryStateless it is the only request that we forward statelessly, and it has no responses.
+func (p *Proxy) ForwardAck(s *transaction.Shard, m *message.Message, from transport.Flow, r *Route, realm string) bool {
 	if _, err := p.Validate(m, r); err != nil {
 		return false
 	}
 	src := m.Source.Addr()
 	if flow, _, ok := p.nextHop(r, target.Target{}, src); ok {
-		p.sendAck(s, m, r, realm, flow)
+		p.sendAck(s, m, from, r, realm, flow)
 		return true
 	}
 	q, named := p.nameOf(r, target.Target{})
@@ -39,25 +182,25 @@ func (p *Proxy) ForwardAck(s *transaction.Shard, m *message.Message, r *Route, r
 		copied.Source = netip.AddrPortFrom(src, 0)
 		later.rebase(copied)
 		p.inShard(copied.CallID(), func(s *transaction.Shard) {
-			p.ackTo(s, copied, &later, realm, q, hops)
+			p.ackTo(s, copied, from, &later, realm, q, hops)
 		})
 	})
-	return !ready || p.ackTo(s, m, r, realm, q, hops)
+	return !ready || p.ackTo(s, m, from, r, realm, q, hops)
 }
 
 // ackTo sends an ACK to the first of the hops that may be used.
-func (p *Proxy) ackTo(s *transaction.Shard, m *message.Message, r *Route, realm string, q resolve.Query, hops []resolve.Hop) bool {
+func (p *Proxy) ackTo(s *transaction.Shard, m *message.Message, from transport.Flow, r *Route, realm string, q resolve.Query, hops []resolve.Hop) bool {
 	flows := p.flows(nil, q, hops, m.Source.Addr())
 	p.health.order(flows, s.Now())
 	if len(flows) == 0 {
 		return false
 	}
-	p.sendAck(s, m, r, realm, flows[0])
+	p.sendAck(s, m, from, r, realm, flows[0])
 	return true
 }
 
 // sendAck writes and sends the copy.
-func (p *Proxy) sendAck(s *transaction.Shard, m *message.Message, r *Route, realm string, flow transport.Flow) {
+func (p *Proxy) sendAck(s *transaction.Shard, m *message.Message, from transport.Flow, r *Route, realm string, flow transport.Flow) {
 	x := p.scratch.Get().(*scratch)
 	defer p.scratch.Put(x)
 	sp := &x.splice
@@ -73,7 +216,7 @@ func (p *Proxy) sendAck(s *transaction.Shard, m *message.Message, r *Route, real
 	x.uri = append(r.appendURI(append(x.uri[:0], '<')), '>')
 	r.postprocess(x, m, nil)
 	// 16.11: the branch is a function of the request, so that a retransmission looks like one.
-	x.via = transaction.AppendStatelessBranch(p.appendVia(x.via[:0], flow), m, p.loopHash(m))
+	x.via = x.appendStatelessBranch(p.appendVia(x.via[:0], flow), m, r.secret, from)
 	sp.PushVia(x.via)
 	if flow.Proto.Reliable() && !m.Has(message.ContentLength) {
 		sp.SetContentLength()

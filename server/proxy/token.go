@@ -127,23 +127,34 @@ func tagHash(tag []byte) [tagHashLen]byte {
 // a call whose Call-ID is "nonce".
 const macPurpose = "route\x00"
 
-// mac is HMAC-SHA256 (RFC 2104) over the purpose, Call-ID, a NUL and b, on the stack.
+// mac is HMAC-SHA256 over the purpose, Call-ID, a NUL and b, on the stack.
 func mac(secret *[32]byte, callID, b []byte) [sha256.Size]byte {
 	var in [64 + len(macPurpose) + longCallID + 1 + 96]byte
-	for i := range 64 {
-		in[i] = 0x36
-	}
-	for i, k := range secret {
-		in[i] ^= k
-	}
+	text := keyed(in[:0], secret, macPurpose)
 	if len(callID) > longCallID {
 		sum := sha256.Sum256(callID)
-		callID = sum[:]
+		text = append(text, sum[:]...)
+	} else {
+		text = append(text, callID...)
 	}
-	n := 64 + copy(in[64:], macPurpose)
-	n += copy(in[n:], callID) + 1
-	n += copy(in[n:], b)
-	inner := sha256.Sum256(in[:n])
+	text = append(append(text, 0), b...)
+	return sealed(secret, text)
+}
+
+// keyed begins what an HMAC-SHA256 (RFC 2104) with secret is made of behind dst, which is empty; sealed makes it.
+func keyed(dst []byte, secret *[32]byte, purpose string) []byte {
+	for _, k := range secret {
+		dst = append(dst, 0x36^k)
+	}
+	for range 64 - len(secret) {
+		dst = append(dst, 0x36)
+	}
+	return append(dst, purpose...)
+}
+
+// sealed returns the HMAC of text, which keyed began.
+func sealed(secret *[32]byte, text []byte) [sha256.Size]byte {
+	inner := sha256.Sum256(text)
 	var out [64 + sha256.Size]byte
 	for i := range 64 {
 		out[i] = 0x5c

@@ -40,7 +40,7 @@ func (p *Proxy) Validate(m *message.Message, r *Route) (unsupported []byte, err 
 		return nil, &sipstatus.Error{Code: 440}
 	}
 	// Step 4: loop detection, for each request: RFC 5393 4.1 obliges whoever forks it, and that is not known yet.
-	switch hops, looped := p.hops(m); {
+	switch hops, looped := p.hops(m, r.secret); {
 	case looped:
 		return nil, &sipstatus.Error{Code: 482}
 	case hops >= message.MaxVias:

@@ -3,9 +3,7 @@ package transaction
 import (
 	"crypto/subtle"
 	"encoding/binary"
-	"hash/maphash"
 
-	"sipd/server/message"
 	"sipd/server/transport"
 )
 
@@ -150,9 +148,10 @@ func lower(c byte) byte {
 }
 
 // LoopHash returns the loop value of a branch that a process of ours (any boot) wrote, ok false for others (RFC 5393 4.2.1).
-func LoopHash(branch []byte) (loop uint64, ok bool) {
-	_, loop, ok = parseBranch(branch)
-	return loop, ok
+// stateless tells whether AppendStatelessBranch has written it.
+func LoopHash(branch []byte) (loop uint64, stateless, ok bool) {
+	id, loop, ok := parseBranch(branch)
+	return loop, id.gen == 0, ok
 }
 
 // AppendBranch appends the branch parameter's value: magic cookie, boot id, shard, slot, generation, a secret cookie of
@@ -169,41 +168,32 @@ func (c *Client) AppendBranch(dst []byte, loop uint64) []byte {
 	}, loop)
 }
 
-// statelessSeed is random for each process, as the rest of its branches.
-var statelessSeed = maphash.MakeSeed()
-
-// AppendStatelessBranch appends the branch of a request that is forwarded without a transaction (16.11): a function of the
-// branch and sent-by of m's topmost Via, or for RFC 2543 of what identifies m, so that a retransmission gets the same one
-// and CANCEL and ACK that of their INVITE. LoopHash reads it; no client transaction has it, since its generation is 0.
-func AppendStatelessBranch(dst []byte, m *message.Message, loop uint64) []byte {
-	var h maphash.Hash
-	h.SetSeed(statelessSeed)
-	top := m.Top()
-	var number [4]byte
-	if isOld(m) {
-		binary.BigEndian.PutUint32(number[:], m.CSeq())
-		h.Write(number[:])
-		for _, part := range [...][]byte{top.Text, m.RequestURI().Text, m.CallID(), m.FromTag(), m.ToTag()} {
-			h.Write(part)
-			h.WriteByte(0)
-		}
-	} else {
-		binary.BigEndian.PutUint16(number[:], top.Port)
-		h.Write(number[:])
-		writeLower(&h, top.Host)
-		h.WriteByte(0)
-		writeLower(&h, top.Branch)
-	}
-	first := h.Sum64()
-	h.WriteByte(1)
-	second := h.Sum64()
-	return appendBranch(dst, identity{boot: uint32(second), cookie: first}, loop)
+// Proof is what the first part of a stateless branch says (16.11): nothing of it is kept here, so it has to prove itself.
+type Proof struct {
+	Port uint16 // own port that the request came to
+	MAC  [12]byte
 }
 
-func writeLower(h *maphash.Hash, b []byte) {
-	for _, c := range b {
-		h.WriteByte(lower(c))
+// AppendStatelessBranch appends the branch of a request that is forwarded without a transaction (16.11). No client transaction has
+// it, since its generation is 0.
+func AppendStatelessBranch(dst []byte, proof Proof, loop uint64) []byte {
+	return appendBranch(dst, identity{
+		boot:   binary.BigEndian.Uint32(proof.MAC[:]),
+		slot:   uint32(proof.Port),
+		cookie: binary.BigEndian.Uint64(proof.MAC[4:]),
+	}, loop)
+}
+
+// ParseStatelessBranch reads what AppendStatelessBranch wrote; whether the proof holds is the caller's to find out.
+func ParseStatelessBranch(branch []byte) (proof Proof, ok bool) {
+	id, _, ok := parseBranch(branch)
+	if !ok || id.gen != 0 || id.shard != 0 || id.slot > 1<<16-1 {
+		return Proof{}, false
 	}
+	proof.Port = uint16(id.slot)
+	binary.BigEndian.PutUint32(proof.MAC[:], id.boot)
+	binary.BigEndian.PutUint64(proof.MAC[4:], id.cookie)
+	return proof, true
 }
 
 // clientOf returns the client transaction that wrote branch, nil when there is none (any more) or the branch is forged.

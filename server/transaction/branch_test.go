@@ -44,12 +44,18 @@ func TestBranchForeign(t *testing.T) {
 		{"bad letter", own[:10] + "1" + own[11:]},
 		{"bad digit", own[:len(own)-1] + "g"},
 	} {
-		if _, ok := LoopHash([]byte(tt.branch)); ok {
+		if _, _, ok := LoopHash([]byte(tt.branch)); ok {
 			t.Errorf("%s: LoopHash takes %q for ours", tt.name, tt.branch)
 		}
+		if _, ok := ParseStatelessBranch([]byte(tt.branch)); ok {
+			t.Errorf("%s: ParseStatelessBranch takes %q for ours", tt.name, tt.branch)
+		}
 	}
-	if loop, ok := LoopHash([]byte(own)); !ok || loop != 99 {
-		t.Errorf("LoopHash of another boot's branch: got %d %v, want 99", loop, ok)
+	if loop, stateless, ok := LoopHash([]byte(own)); !ok || stateless || loop != 99 {
+		t.Errorf("LoopHash of another boot's branch: got %d %v %v, want 99 of a transaction", loop, stateless, ok)
+	}
+	if proof, ok := ParseStatelessBranch([]byte(own)); ok {
+		t.Errorf("the branch of a transaction is read as stateless: %+v", proof)
 	}
 }
 
