@@ -59,6 +59,17 @@ func (c *cache) get(q question, now time.Time) (Answer, error) {
 	return Answer{}, errNotCached
 }
 
+// stale returns an answer that held once and may still serve.
+func (c *cache) stale(q question, now time.Time) (a Answer, ok bool) {
+	e := c.entries[q]
+	if e == nil || e.err != nil || !now.Before(e.drop) {
+		return a, false
+	}
+	a = e.answer
+	a.cached = true
+	return a, true
+}
+
 // put keeps what the servers said. When they said nothing, an answer from before serves on, and is what put returns.
 func (c *cache) put(q question, a Answer, err error, ttl time.Duration, now time.Time) (Answer, error) {
 	e := &entry{answer: a, err: err, until: now.Add(ttl), drop: now.Add(ttl + staleTime)}

@@ -246,10 +246,15 @@ func (r *Resolver) cached(name string, kind Kind) (Answer, error) {
 func (r *Resolver) asking(ctx context.Context) records {
 	return func(name string, kind Kind) (Answer, error) {
 		q := question{name, kind}
+		now := time.Now()
 		r.mu.Lock()
-		if a, err := r.cache.get(q, time.Now()); !errors.Is(err, errNotCached) {
+		if a, err := r.cache.get(q, now); !errors.Is(err, errNotCached) {
 			r.mu.Unlock()
 			return a, err
+		}
+		if a, ok := r.cache.stale(q, now); ok && r.allSilent(now) {
+			r.mu.Unlock()
+			return a, nil
 		}
 		f := r.flights[q]
 		if f == nil {
@@ -267,6 +272,17 @@ func (r *Resolver) asking(ctx context.Context) records {
 			return Answer{}, fmt.Errorf("%w: %s %s: %w", ErrUnavailable, clip(name), kind, ctx.Err())
 		}
 	}
+}
+
+// allSilent tells whether no server has answered lately. Then what has expired serves without another wait (RFC 8767 5): a
+// look-up asks four questions or more, one after the other. r.mu is held.
+func (r *Resolver) allSilent(now time.Time) bool {
+	for i := range r.servers {
+		if !now.Before(r.servers[i].silent) {
+			return false
+		}
+	}
+	return len(r.servers) > 0
 }
 
 // fly asks the servers and keeps what they say.
