@@ -98,10 +98,18 @@ func (b *branch) Ended(s *transaction.Shard, client *transaction.Client) {
 
 // ended notes a final response, m, or what counts as one (m nil), and lets the context go on.
 func (b *branch) ended(s *transaction.Shard, status int, m *message.Message) {
+	c := b.c
 	if b.final {
+		// A hop that was given up for its silence may say something after all (16.7 steps 5 and 6).
+		if m != nil && status != 487 && !c.answered {
+			c.best.add(c.p, status, m, b)
+			if status >= 600 {
+				c.stop(s, causeReason(status))
+				c.settle(s)
+			}
+		}
 		return
 	}
-	c := b.c
 	if status == 487 && b.late && !c.cancelled {
 		status, m = 408, nil // It was us who gave up, not the caller.
 	}
