@@ -29,6 +29,11 @@ func (r *runner) check(a *actor, s *flow.Step, in Arrival, m *sipMessage) error 
 		case in.Conn == nil:
 			return fmt.Errorf("it came by UDP, not on connection %s", name)
 		case known == nil:
+			for other, c := range a.conns {
+				if c == in.Conn {
+					return fmt.Errorf("it came on connection %s, not on another that is %s", other, name)
+				}
+			}
 			a.conns[name] = in.Conn
 		case known != in.Conn:
 			return fmt.Errorf("it came on another connection than %s", name)

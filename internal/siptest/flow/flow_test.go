@@ -34,6 +34,13 @@ func TestParseErrors(t *testing.T) {
 		{"bad log", head + "log INVITE\n", "want: log"},
 		{"bad log field", head + "log INVITE 200 color=red\n", "is none of url="},
 		{"bad word", head + "at 0s alice -> proxy BYE sip:x@y zap\n", "zap"},
+		{"no record", head + "dns other.example A\n", "\"A\" is none of silent"},
+		{"bad type", head + "dns other.example MX 10 mail.example\n", "is none of A, AAAA, SRV, NAPTR, CNAME"},
+		{"bad ttl", head + "dns other.example A 10.0.0.1 ttl=soon\n", "want seconds"},
+		{"all names gone", head + "dns gone\n", "want: dns NAME gone"},
+		{"not slow", head + "dns slow=never\n", "want slow=0.5s"},
+		{"empty dns", head + "dns\n", "want: dns sip1"},
+		{"bad listener", head + "listens smoke\n", "is none of udp, tcp, tls, ipv4, ipv6"},
 		{"bad user", "# RFC 3261 1: x\nuser bob sometimes\n", "sometimes"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
