@@ -199,7 +199,7 @@ func (l *look) srv(name string, t Transport) (found bool, err error) {
 		if r.Target == "" {
 			l.say("4.2", "priority %d: the service is not there", r.Priority)
 		} else {
-			l.say("4.2", "priority %d, weight %d (%s): %s port %d", r.Priority, r.Weight, percent(share(rows, r)), r.Target, r.Port)
+			l.say("4.2", "priority %d, weight %d (%s): %s port %d", r.Priority, r.Weight, Percent(share(rows, r)), r.Target, r.Port)
 		}
 	}
 	for i, r := range rows {
@@ -281,7 +281,11 @@ func (l *look) question(section, name string, kind Kind) (Answer, error) {
 	}
 	a, err := l.ask(name, kind)
 	if l.steps != nil {
-		l.steps(Step{Section: section, Question: name + " " + kind.String(), Records: a.count(), TTL: a.ttl, From: a.source(), Err: err})
+		s := Step{Section: section, Question: name + " " + kind.String(), Records: a.count(), TTL: a.ttl, From: a.source(), Err: err}
+		if a.cached {
+			s.TTL = 0
+		}
+		l.steps(s)
 	}
 	return a, err
 }

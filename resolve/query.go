@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -34,9 +35,14 @@ type Query struct {
 
 // String writes the query as people read it: sips:example.com:5061;transport=tcp.
 func (q Query) String() string {
-	text := "sip:" + q.Host
+	text := "sip:"
 	if q.Secure {
-		text = "sips:" + q.Host
+		text = "sips:"
+	}
+	if strings.Contains(q.Host, ":") {
+		text += "[" + q.Host + "]"
+	} else {
+		text += q.Host
 	}
 	if q.Port != 0 {
 		text += ":" + strconv.Itoa(int(q.Port))
@@ -65,8 +71,8 @@ type Step struct {
 	Text     string
 	Question string // "example.com NAPTR"
 	Records  int    // 0: there are none
-	TTL      time.Duration
-	From     string // who said so: "192.0.2.53:53 by UDP", "the cache"
+	TTL      time.Duration // how long the answer holds; 0 when this look-up has had it before
+	From     string        // who said so: "192.0.2.53:53 by UDP", "the cache"
 	Err      error
 }
 
@@ -82,7 +88,10 @@ func (s Step) String() string {
 	if s.Records > 0 {
 		n = strconv.Itoa(s.Records)
 	}
-	return fmt.Sprintf("%s: %s, for %d s, from %s", s.Question, n, int(s.TTL/time.Second), s.From)
+	if s.TTL > 0 {
+		n += fmt.Sprintf(", for %d s", int(s.TTL/time.Second))
+	}
+	return s.Question + ": " + n + ", from " + s.From
 }
 
 // Errors of a look-up.

@@ -52,14 +52,13 @@ func (a *Answer) empty() bool { return a.count() == 0 }
 
 // source says who gave an answer.
 func (a *Answer) source() string {
-	text := a.from.String() + " by UDP"
-	if a.stream {
-		text = a.from.String() + " by TCP"
+	switch {
+	case a.cached:
+		return "the cache"
+	case a.stream:
+		return a.from.String() + " by TCP"
 	}
-	if a.cached {
-		return "the cache, " + text
-	}
-	return text
+	return a.from.String() + " by UDP"
 }
 
 // size is roughly what an answer weighs in the cache, in bytes.

@@ -49,8 +49,8 @@ func share(rows []SRVRecord, of SRVRecord) float64 {
 	return float64(of.lots()) / float64(sum)
 }
 
-// percent writes a share; what is not nothing does not look like it.
-func percent(share float64) string {
+// Percent writes a share; what is not nothing does not look like it.
+func Percent(share float64) string {
 	switch {
 	case share > 0 && share < 0.001:
 		return "below 0.1 %"
