@@ -124,6 +124,7 @@ func TestBuild(t *testing.T) {
 		{"off", set("RateLimit", "off"), func(s *Settings) any { return s.RateLimit }, false},
 		{"debug", set("Debug", "sql,net sql"), func(s *Settings) any { return s.Debug }, []string{"sql", "net"}},
 		{"not acted on, kept", set("MediaRelay", "always"), func(s *Settings) any { return s.Values["MediaRelay"] }, []string{"always"}},
+		{"a certificate and no listener, told", set("Listen", "tcp:0.0.0.0:5060", "TLSCertificate", "a.pem", "TLSKey", "b.pem"), func(s *Settings) any { return s.Notes[len(s.Notes)-1] }, "TLSCertificate has no effect: Listen names no tls:ADDR:5061"},
 		{"not acted on, told", set("MediaRelay", "always"), func(s *Settings) any { return s.Notes[0] }, "--set: MediaRelay is accepted; this version does not act on it"},
 		{"no authentication", set("AuthMethod", "none"), func(s *Settings) any { return s.AuthMethod }, AuthNone},
 		{"admin socket", set("AdminListen", "unix:/run/a.sock"), func(s *Settings) any { return s.AdminListen }, "unix:/run/a.sock"},
