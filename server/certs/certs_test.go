@@ -2,6 +2,7 @@ package certs
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -17,7 +18,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -160,12 +163,12 @@ func TestReload(t *testing.T) {
 			t.Errorf("%s: got serial %v in force, want %v", step, got.SerialNumber, want.SerialNumber)
 		}
 	}
-	if !p.unchanged() {
+	if !p.settled() {
 		t.Error("got a change where there is none")
 	}
 	second, key2 := issue(t, x509.Certificate{DNSNames: []string{"a.example"}, NotAfter: time.Now().Add(13*24*time.Hour + time.Hour)}, nil, nil)
 	write(t, dir, second, key) // the key of the first
-	if p.unchanged() {
+	if p.settled() {
 		t.Error("got no change, want the new file noticed")
 	}
 	if err := p.Reload(time.Now()); err == nil || !strings.Contains(err.Error(), "does not match") {
@@ -175,6 +178,30 @@ func TestReload(t *testing.T) {
 	if st := p.Status(time.Now()); st.Err == nil || st.Since.IsZero() {
 		t.Errorf("got %+v, want the error", st)
 	}
+	young, key4 := issue(t, x509.Certificate{NotBefore: time.Now().Add(time.Hour)}, nil, nil)
+	write(t, dir, young, key4)
+	if err := p.Reload(time.Now()); err == nil || !strings.Contains(err.Error(), "is valid from") {
+		t.Errorf("a certificate that has not begun: got %v", err)
+	}
+	inForce("not begun", first)
+	if p.settled() {
+		t.Error("got a certificate of tomorrow left alone, want it tried again")
+	}
+	if err := p.Reload(time.Now().Add(2 * time.Hour)); err != nil {
+		t.Error(err)
+	}
+	inForce("begun", young)
+	write(t, dir, first, key)
+	if err := p.Reload(time.Now()); err != nil {
+		t.Error(err)
+	}
+	if err := os.WriteFile(certFile, []byte("-----BEGIN CERTIFICATE-----\nMIIB"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Reload(time.Now()); err == nil {
+		t.Error("half a file: got no error")
+	}
+	inForce("half a file", first)
 	over, key3 := issue(t, x509.Certificate{NotAfter: time.Now().Add(-time.Hour)}, nil, nil)
 	write(t, dir, over, key3)
 	if err := p.Reload(time.Now()); err == nil || !strings.Contains(err.Error(), "was valid until") {
@@ -189,7 +216,7 @@ func TestReload(t *testing.T) {
 	}
 	inForce("no file", first)
 	write(t, dir, second, key2)
-	if p.unchanged() {
+	if p.settled() {
 		t.Error("got no change, want the files that are back noticed")
 	}
 	if err := p.Reload(time.Now()); err != nil {
@@ -200,10 +227,92 @@ func TestReload(t *testing.T) {
 		t.Errorf("got %+v, want 13 days and no error", st)
 	}
 	p.warn(time.Now())
+	if err := p.Reload(time.Now()); err != nil { // the same again
+		t.Fatal(err)
+	}
 	p.warn(time.Now())
 	if got := strings.Count(text.String(), "ends soon"); got != 1 {
 		t.Errorf("got %d warnings, want 1:\n%s", got, &text)
 	}
+}
+
+// TestWatch: files that are moved into place are in force ten seconds later; what is wrong is said once, and the end announced
+// every day from 14 days before it.
+func TestWatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var text lines
+		count := func(s string) int { return strings.Count(text.String(), s) }
+		const day = 24 * time.Hour
+		dir, next := t.TempDir(), t.TempDir()
+		first, key := issue(t, x509.Certificate{DNSNames: []string{"a.example"}, NotAfter: time.Now().Add(14*day + time.Hour)}, nil, nil)
+		certFile, keyFile := write(t, dir, first, key)
+		p, err := Load(certFile, keyFile, slog.New(slog.NewTextHandler(&text, nil)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var watch sync.WaitGroup
+		ctx, cancel := context.WithCancel(t.Context())
+		watch.Go(func() { _ = p.Watch(ctx) })
+		move := func(c *x509.Certificate, key *ecdsa.PrivateKey, files ...string) {
+			t.Helper()
+			write(t, next, c, key)
+			for _, f := range files {
+				if err := os.Rename(filepath.Join(next, filepath.Base(f)), f); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+
+		time.Sleep(time.Hour / 2)
+		if got := p.Status(time.Now()).DaysLeft; got < 14 || got > 14.1 || count("ends soon") != 0 {
+			t.Errorf("got %v days left and the log %s, want a little over 14 and none", got, &text)
+		}
+		time.Sleep(day) // 13 and a half are left.
+		if got := count("ends soon"); got != 1 {
+			t.Errorf("got %d warnings, want one:\n%s", got, &text)
+		}
+		time.Sleep(day)
+		if got := count("ends soon"); got != 2 || count("days_left=13") != 1 {
+			t.Errorf("got %d warnings, want one each day:\n%s", got, &text)
+		}
+
+		second, key2 := issue(t, x509.Certificate{DNSNames: []string{"a.example"}, NotAfter: time.Now().Add(5 * time.Hour)}, nil, nil)
+		move(second, key2, certFile) // The key is another's.
+		time.Sleep(time.Minute)
+		if !p.Certificate().Leaf.Equal(first) || count("not renewed") != 1 || p.Status(time.Now()).Err == nil {
+			t.Errorf("got serial %v in force, want the first, and the reason once:\n%s", p.Certificate().Leaf.SerialNumber, &text)
+		}
+		move(second, key2, keyFile)
+		time.Sleep(lookEvery)
+		synctest.Wait()
+		if !p.Certificate().Leaf.Equal(second) || count("certificate renewed") != 1 || p.Status(time.Now()).Err != nil {
+			t.Errorf("got serial %v in force, want the second:\n%s", p.Certificate().Leaf.SerialNumber, &text)
+		}
+		time.Sleep(6 * time.Hour)
+		if count("ends soon") != 3 || count("has ended") != 1 || p.Status(time.Now()).DaysLeft > 0 {
+			t.Errorf("got %d warnings and its end %d times, want one more and its end once:\n%s", count("ends soon"), count("has ended"), &text)
+		}
+		cancel()
+		watch.Wait()
+	})
+}
+
+// lines is a writer that a test may read meanwhile.
+type lines struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 func TestPool(t *testing.T) {

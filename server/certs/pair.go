@@ -37,9 +37,15 @@ type Pair struct {
 }
 
 // stamps tell whether files have changed. Links are followed: certbot renews by moving a link.
-type stamps [2]struct {
-	time time.Time
-	size int64
+type stamps [2]os.FileInfo
+
+func (s stamps) equal(o stamps) bool {
+	for i := range s {
+		if !os.SameFile(s[i], o[i]) || !s[i].ModTime().Equal(o[i].ModTime()) || s[i].Size() != o[i].Size() {
+			return false
+		}
+	}
+	return true
 }
 
 // Load reads a certificate (with its chain behind it) and its key, both PEM.
@@ -59,16 +65,14 @@ func Load(certFile, keyFile string, log *slog.Logger) (*Pair, error) {
 
 func (p *Pair) stamp() (s stamps, err error) {
 	for i, name := range []string{p.certFile, p.keyFile} {
-		info, err := os.Stat(name)
-		if err != nil {
-			return s, err
+		if s[i], err = os.Stat(name); err != nil {
+			return stamps{}, err
 		}
-		s[i].time, s[i].size = info.ModTime(), info.Size()
 	}
 	return s, nil
 }
 
-// read reads the files. A certificate that is over, or not of the key, is refused.
+// read reads the files. A certificate that is over or has not begun, or not of the key, is refused.
 func (p *Pair) read(now time.Time) (*tls.Certificate, error) {
 	for _, name := range []string{p.certFile, p.keyFile} {
 		if info, err := os.Stat(name); err != nil {
@@ -83,6 +87,9 @@ func (p *Pair) read(now time.Time) (*tls.Certificate, error) {
 	}
 	if now.After(c.Leaf.NotAfter) {
 		return nil, fmt.Errorf("certs: %s was valid until %s; renew it", p.certFile, c.Leaf.NotAfter.UTC().Format(time.DateTime))
+	}
+	if now.Before(c.Leaf.NotBefore) {
+		return nil, fmt.Errorf("certs: %s is valid from %s on; look at this machine's clock, or use another until then", p.certFile, c.Leaf.NotBefore.UTC().Format(time.DateTime))
 	}
 	return &c, nil
 }
@@ -101,21 +108,29 @@ func (p *Pair) Watch(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			if now := time.Now(); !p.unchanged() {
-				if err := p.Reload(now); err != nil {
-					p.log.Error("the certificate is not renewed, the old one stays", "err", err)
-				}
+			if !p.settled() {
+				p.Renew(time.Now())
 			}
 			p.warn(time.Now())
 		}
 	}
 }
 
-func (p *Pair) unchanged() bool {
+// settled tells whether the files are those in force. Files that could not be used are tried again: what was wrong, such as who
+// may read them or their time, need not show in them.
+func (p *Pair) settled() bool {
 	s, err := p.stamp()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return err == nil && s == p.seen || err != nil && p.err != nil
+	return err == nil && p.err == nil && s.equal(p.seen)
+}
+
+// Renew is Reload, with what there is to say in the log; the same only once.
+func (p *Pair) Renew(now time.Time) {
+	old := p.Status(now).Err
+	if err := p.Reload(now); err != nil && (old == nil || old.Error() != err.Error()) {
+		p.log.Error("the certificate is not renewed, the old one stays", "err", err)
+	}
 }
 
 // Reload reads the files. On an error the certificate in force stays.
@@ -127,7 +142,6 @@ func (p *Pair) Reload(now time.Time) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.seen = s
 	if err != nil {
 		if p.err == nil {
 			p.since = now
@@ -135,24 +149,29 @@ func (p *Pair) Reload(now time.Time) error {
 		p.err = err
 		return err
 	}
-	p.err, p.since, p.warned = nil, time.Time{}, time.Time{}
-	old := p.current.Swap(c)
-	if old == nil || !c.Leaf.Equal(old.Leaf) {
+	p.seen, p.err, p.since = s, nil, time.Time{}
+	if old := p.current.Swap(c); !c.Leaf.Equal(old.Leaf) {
+		p.warned = time.Time{}
 		p.log.Info("certificate renewed", "file", p.certFile, "names", list(Identities(c.Leaf)), "until", c.Leaf.NotAfter.UTC())
 	}
 	return nil
 }
 
-// warn says when the certificate is about to end.
+// warn says when the certificate is about to end, and when it has ended.
 func (p *Pair) warn(now time.Time) {
-	left := p.current.Load().Leaf.NotAfter.Sub(now)
+	end := p.current.Load().Leaf.NotAfter
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if left > warnBefore || now.Sub(p.warned) < warnEvery {
+	over := now.After(end)
+	if end.Sub(now) > warnBefore || now.Sub(p.warned) < warnEvery && !(over && p.warned.Before(end)) {
 		return
 	}
 	p.warned = now
-	p.log.Warn("the certificate ends soon; renew it", "file", p.certFile, "days_left", int(left/(24*time.Hour)))
+	if over {
+		p.log.Error("the certificate has ended, peers refuse it; renew it", "file", p.certFile, "until", end.UTC())
+		return
+	}
+	p.log.Warn("the certificate ends soon; renew it", "file", p.certFile, "days_left", int(end.Sub(now)/(24*time.Hour)))
 }
 
 // Status is what the health page says of the certificate.

@@ -27,8 +27,11 @@ func (d *daemon) signals(ctx context.Context) error {
 	}
 }
 
-// reload reads all tables again. Logs go to standard error, which has nothing to reopen.
+// reload reads the certificate and all tables again. Logs go to standard error, which has nothing to reopen.
 func (d *daemon) reload(ctx context.Context) {
+	if d.certificate != nil {
+		d.certificate.Renew(time.Now())
+	}
 	if err := d.cache.Refresh(ctx); err != nil {
 		d.log.ErrorContext(ctx, "reload failed, the old tables and settings stay in force", "err", err)
 		return

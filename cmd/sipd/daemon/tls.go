@@ -1,9 +1,12 @@
 package daemon
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"slices"
 	"time"
 
 	"sipd/config"
@@ -25,6 +28,7 @@ func (d *daemon) openTLS(set *config.Settings) (*transport.TLSConfigs, error) {
 		GetCertificate:              func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return d.certificate.Certificate(), nil },
 		DynamicRecordSizingDisabled: true, // messages are short, and wanted whole
 	}
+	d.bindTickets(server)
 	if set.TLSClientCA != "" {
 		if server.ClientCAs, err = certs.Pool(below(d.cfg.Root, set.TLSClientCA)); err != nil {
 			return nil, configError{err}
@@ -35,6 +39,27 @@ func (d *daemon) openTLS(set *config.Settings) (*transport.TLSConfigs, error) {
 		return nil, fmt.Errorf("certificates of authorities: %w", err)
 	}
 	return &transport.TLSConfigs{Server: server, Client: d.clientTLS, Domains: d.domains}, nil
+}
+
+// bindTickets makes a session ticket (RFC 5077, RFC 8446 4.6.1) good for as long as the certificate that its handshake showed: who connects
+// after a renewal sees the new one. Tickets are with the clients alone, nothing is kept here for them; crypto/tls changes their
+// keys every day and takes none that is older than a week.
+func (d *daemon) bindTickets(server *tls.Config) {
+	shown := func() []byte {
+		sum := sha256.Sum256(d.certificate.Certificate().Leaf.Raw)
+		return sum[:]
+	}
+	server.WrapSession = func(cs tls.ConnectionState, ss *tls.SessionState) ([]byte, error) {
+		ss.Extra = append(ss.Extra, shown())
+		return server.EncryptTicket(cs, ss)
+	}
+	server.UnwrapSession = func(ticket []byte, cs tls.ConnectionState) (*tls.SessionState, error) {
+		ss, err := server.DecryptTicket(ticket, cs)
+		if err != nil || ss == nil || !slices.ContainsFunc(ss.Extra, func(b []byte) bool { return bytes.Equal(b, shown()) }) {
+			return nil, err // A full handshake.
+		}
+		return ss, nil
+	}
 }
 
 // clientTLS is the configuration of a connection to a server of domain (a name or an address), whose certificate must speak for it
