@@ -3,6 +3,7 @@ package proxy
 import (
 	"sipd/server/message"
 	"sipd/server/transport"
+	"sipd/sipaddr"
 )
 
 // makesDialog tells for which methods we record the route: those that set up a dialog or refresh its target (16.6 step
@@ -44,7 +45,11 @@ func (c *Context) token(b *branch, flow transport.Flow) token {
 	t.caller = side{udp: c.from.Proto == transport.UDP, flow: c.from}
 	t.caller.byFlow = !inReach(caller, callee) || behindNAT(c.tx.Request, c.from)
 	t.callee = side{udp: flow.Proto == transport.UDP, flow: flow}
-	t.callee.byFlow = !inReach(callee, caller) || b.target.Binding != nil && b.target.Binding.ByFlow
+	t.callee.byFlow = !inReach(callee, caller)
+	if bind := b.target.Binding; bind != nil {
+		// A sips contact of a sip call answers with a sip Contact, which does not say that TLS leads there (RFC 5630 5.1.2, 5.3).
+		t.callee.byFlow = t.callee.byFlow || bind.ByFlow || isSIPS(bind.URI) && c.route.URI.Scheme != sipaddr.SIPS
+	}
 	return t
 }
 
