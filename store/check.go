@@ -177,12 +177,15 @@ func checkHost(what, s string) error {
 		return invalid("%s is empty: write a name such as example.com", what)
 	case len(s) > maxName:
 		return invalid("%s %.40q... has %d bytes: write at most %d", what, s, len(s), maxName)
-	case strings.ContainsFunc(s, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '.' || r == '-' || r == '_' || r == ':')
-	}):
+	case strings.ContainsFunc(s, notInHost):
 		return invalid("%s %q: write letters, digits, dots and hyphens; a pattern needs --kind regex", what, s)
 	}
 	return nil
+}
+
+// notInHost tells whether r is in no host name and no address.
+func notInHost(r rune) bool {
+	return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '.' || r == '-' || r == '_' || r == ':')
 }
 
 // CheckSetting tells whether a name and value fit the table; package config knows which names exist.

@@ -55,10 +55,10 @@ func (p *TrustedPeer) Normalize() error {
 		return err
 	}
 	if p.TLSName = NormalHost(p.TLSName); p.TLSName != "" {
-		if err := checkHost("tls_name", p.TLSName); err != nil {
-			return err
-		}
 		// RFC 5922 7.2: a certificate of SIP names a domain, no wildcard stands for others.
+		if len(p.TLSName) > maxName || strings.ContainsFunc(p.TLSName, notInHost) {
+			return invalid("tls_name %.60q: write one domain, such as gw.example.net", p.TLSName)
+		}
 		if _, err := netip.ParseAddr(p.TLSName); err == nil {
 			return invalid("tls_name %q is an address: write the domain of the peer's certificate, and addresses as source_nets", p.TLSName)
 		}

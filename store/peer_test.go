@@ -38,7 +38,8 @@ func TestNormalizeTrustedPeer(t *testing.T) {
 		{"too many", store.TrustedPeer{SourceNets: strings.Join(many, " ")}, "has 65 networks: write at most 64", true},
 		{"too long", store.TrustedPeer{SourceNets: strings.Repeat(" ", 3000)}, "write at most 2000", true},
 		{"an address as name", store.TrustedPeer{TLSName: "192.0.2.1"}, "the domain of the peer's certificate", true},
-		{"a wildcard", store.TrustedPeer{TLSName: "*.example.org"}, "letters, digits", true},
+		{"a wildcard", store.TrustedPeer{TLSName: "*.example.org"}, "write one domain", true},
+		{"a long name", store.TrustedPeer{TLSName: strings.Repeat("a", 256)}, "write one domain", true},
 	}
 	for _, tt := range tests {
 		err := tt.p.Normalize()

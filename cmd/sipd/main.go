@@ -142,8 +142,8 @@ func (a *app) command() *cobra.Command {
 
 	run := &cobra.Command{Use: "run", Short: "Serve until TERM or INT", Args: cobra.NoArgs, RunE: a.action(a.run)}
 	a.serve.add(run.Flags())
-	root.AddCommand(run, a.quickstartCommand(), a.dbCommand(), a.userCommand(), a.aliasCommand(), a.domainCommand(),
-		a.classCommand(), a.regCommand(), a.explainCommand(), a.confCommand())
+	root.AddCommand(run, a.quickstartCommand(), a.dbCommand(), a.userCommand(), a.aliasCommand(), a.thirdPartyCommand(), a.domainCommand(),
+		a.classCommand(), a.peerCommand(), a.regCommand(), a.explainCommand(), a.confCommand())
 	return root
 }
 

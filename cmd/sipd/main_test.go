@@ -268,6 +268,55 @@ func TestAliases(t *testing.T) {
 	}
 }
 
+func TestThirdParties(t *testing.T) {
+	d := database(t)
+	for _, name := range []string{"alice", "bob", "secretary"} {
+		must(t, "user", "add", name+"@example.com", d)
+	}
+	must(t, "alias", "add", "201", "alice@example.com", d)
+	r := call(t, "", "thirdparty", "add", "alice@example.com", "secretary@example.com", d)
+	if r.code != 0 || !strings.Contains(r.out, "secretary@example.com may register for alice@example.com") || !strings.Contains(r.err, "ThirdPartyReg is false") {
+		t.Errorf("add: got %d %q %q, want it done and the setting named", r.code, r.out, r.err)
+	}
+	expect(t, []expectation{
+		{"again", []string{"thirdparty", "add", "alice@example.com", "secretary@example.com", d}, 1, "may register for alice@example.com already"},
+		{"another", []string{"thirdparty", "add", "bob@example.com", "secretary@example.com", d, "--json"}, 0, `"registrant": "secretary@example.com"`},
+		{"himself", []string{"thirdparty", "add", "bob@example.com", "bob@example.com", d}, 2, "for himself anyway"},
+		{"for nobody", []string{"thirdparty", "add", "nobody@example.com", "bob@example.com", d}, 1, "sipd user add nobody@example.com"},
+		{"nobody", []string{"thirdparty", "add", "bob@example.com", "nobody@example.com", d}, 1, "sipd user add nobody@example.com"},
+		{"an alias", []string{"thirdparty", "add", "201@example.com", "bob@example.com", d}, 1, "when that is an alias"},
+		{"the template", []string{"thirdparty", "add", "default@example.com", "bob@example.com", d}, 2, "template"},
+		{"unknown domain", []string{"thirdparty", "add", "bob@example.org", "alice@example.com", d}, 2, "sipd domain add example.org"},
+		{"list", []string{"thirdparty", "list", d}, 0, "alice@example.com  secretary@example.com\nbob@example.com    secretary@example.com"},
+		{"list one, JSON", []string{"thirdparty", "list", "bob@example.com", "--json", d}, 0, `"user": "bob@example.com"`},
+		{"list nobody", []string{"thirdparty", "list", "nobody@example.com", d}, 1, "there is no user nobody@example.com"},
+		{"rm one", []string{"thirdparty", "rm", "alice@example.com", "secretary@example.com", d}, 0, "secretary@example.com may not register for alice@example.com any more"},
+		{"rm again", []string{"thirdparty", "rm", "alice@example.com", "secretary@example.com", d}, 1, "may not register for alice@example.com; `sipd thirdparty list`"},
+		{"rm all", []string{"thirdparty", "rm", "bob@example.com", d}, 0, "nobody else may register for bob@example.com"},
+		{"rm none", []string{"thirdparty", "rm", "bob@example.com", d}, 1, "nobody may register for bob@example.com"},
+		{"list nothing, JSON", []string{"thirdparty", "list", "--json", d}, 0, "[]"},
+	})
+}
+
+func TestPeers(t *testing.T) {
+	d := database(t)
+	expect(t, []expectation{
+		{"networks", []string{"peer", "add", "--net", "192.0.2.10", "--net", "2001:DB8:5::/64", d}, 0, "added trusted peer 1: 192.0.2.10 2001:db8:5::/64"},
+		{"again", []string{"peer", "add", "--net", "192.0.2.10, 2001:db8:5::/64", "--may-assert-identity", d}, 1, "there already"},
+		{"a name", []string{"peer", "add", "--tls-name", "GW.example.net", "--may-assert-identity", "--json", d}, 0, `"tls_name": "gw.example.net"`},
+		{"nothing", []string{"peer", "add", "--may-assert-identity", d}, 2, "write --net"},
+		{"no network", []string{"peer", "add", "--net", "gw.example.net", d}, 2, `"gw.example.net" is no network: write 192.0.2.0/24`},
+		{"everybody", []string{"peer", "add", "--net", "0.0.0.0/0", d}, 2, "is everybody"},
+		{"bits", []string{"peer", "add", "--net", "10.0.0.1/8", d}, 2, "write 10.0.0.0/8"},
+		{"a wildcard", []string{"peer", "add", "--tls-name", "*.example.net", d}, 2, "write one domain"},
+		{"list", []string{"peer", "list", d}, 0, "2                               gw.example.net  yes"},
+		{"list, JSON", []string{"peer", "list", "--json", d}, 0, `"may_assert_identity": true`},
+		{"rm what is no number", []string{"peer", "rm", "gw.example.net", d}, 2, "write the ID"},
+		{"rm", []string{"peer", "rm", "1", d}, 0, "removed trusted peer 1"},
+		{"rm again", []string{"peer", "rm", "1", d}, 1, "there is no trusted peer 1"},
+	})
+}
+
 func TestDatabaseState(t *testing.T) {
 	d := "-Dsqlite:" + filepath.Join(t.TempDir(), "x.db")
 	expect(t, []expectation{
