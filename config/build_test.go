@@ -46,6 +46,8 @@ func TestDefaults(t *testing.T) {
 		{"RequestLog", s.RequestLog, "sql"},
 		{"Refresh", s.Refresh, 15 * time.Minute},
 		{"TryStateless", s.TryStateless, false},
+		{"HelpResolve", s.HelpResolve, false},
+		{"ProxyRecursion", s.ProxyRecursion, false},
 		{"ListenDefault", s.ListenDefault, true},
 		{"Listen", s.Listen, []Listen{
 			{"udp", netip.MustParseAddrPort("0.0.0.0:5060")}, {"tcp", netip.MustParseAddrPort("0.0.0.0:5060")},
@@ -122,6 +124,8 @@ func TestBuild(t *testing.T) {
 		{"404 hides ambiguity", set("DisplayAmbiguous", "404"), func(s *Settings) any { return s.AmbiguousStatus }, 404},
 		{"names in lower case", set("ServerName", "CS.Columbia.edu."), func(s *Settings) any { return s.ServerName }, "cs.columbia.edu"},
 		{"off", set("RateLimit", "off"), func(s *Settings) any { return s.RateLimit }, false},
+		{"HelpResolve", set("HelpResolve", "true"), func(s *Settings) any { return s.HelpResolve }, true},
+		{"ProxyRecursion", set("ProxyRecursion", "yes"), func(s *Settings) any { return s.ProxyRecursion }, true},
 		{"debug", set("Debug", "sql,net sql"), func(s *Settings) any { return s.Debug }, []string{"sql", "net"}},
 		{"not acted on, kept", set("MediaRelay", "always"), func(s *Settings) any { return s.Values["MediaRelay"] }, []string{"always"}},
 		{"a certificate and no listener, told", set("Listen", "tcp:0.0.0.0:5060", "TLSCertificate", "a.pem", "TLSKey", "b.pem"), func(s *Settings) any { return s.Notes[len(s.Notes)-1] }, "TLSCertificate has no effect: Listen names no tls:ADDR:5061"},

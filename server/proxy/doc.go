@@ -8,7 +8,9 @@
 //	nexthop.go          step 7: address, port and transport; what is refused
 //	loop.go             step 8: the second part of a branch; loop detection (16.3 step 4, RFC 5393 4.2)
 //	response.go   16.7  steps 1 to 5, 9 and 10: a response comes
+//	recurse.go          step 4: the contacts of a 3xx become targets
 //	best.go             steps 6 and 7: the best one goes upstream
+//	numeric.go          addresses for the names in our own 302
 //	timerc.go     16.8  Timer C
 //	branch.go     16.9  what becomes of a copy; transport errors
 //	cancel.go     16.10 CANCEL, downstream and from upstream
@@ -16,7 +18,7 @@
 //	context.go    16.2  the response context, which ties a server transaction to its branches
 //	afterlife.go        what is left of a context after a 2xx
 //
-// 16.4 and 16.6 step 6 (postprocessing) are two halves of route.go. 16.5 (the target set) is package target's, which never
-// recurses on a response (16.7 step 4). docs/rfc.txt has a row for each clause, with the test that shows it. The package has no goroutine and no lock: everything runs under the lock of
+// 16.4 and 16.6 step 6 (postprocessing) are two halves of route.go. 16.5 (the target set) is package target's, and so is
+// which contacts of a 3xx join it. docs/rfc.txt has a row for each clause, with the test that shows it. The package has no goroutine and no lock: everything runs under the lock of
 // the call's shard (package transaction). It never challenges and never decides whether somebody may call.
 package proxy
