@@ -202,8 +202,8 @@ func foreignName(b *location.Binding) bool {
 func (d *Decision) choose(t Tables, f *Facts) {
 	d.prefer(t, f)
 	d.order()
-	if d.action(t, d.Targets[0], f) == store.Redirect {
-		d.Targets = slices.DeleteFunc(d.Targets, func(x Target) bool { return asked(x, f) })
+	if d.action(t, &d.Targets[0], f) == store.Redirect {
+		d.Targets = slices.DeleteFunc(d.Targets, func(x Target) bool { return asked(&x, f) })
 		d.step("action", d.Targets[0].Binding.URI, trace.Accept, "redirect")
 		d.Kind, d.Status = Redirect, 302
 		return
@@ -222,11 +222,11 @@ func (d *Decision) order() {
 // split moves the contacts that want to be redirected to out of the targets.
 func (d *Decision) split(t Tables, f *Facts) {
 	proxied := d.Targets[:0]
-	for _, x := range d.Targets {
-		if d.action(t, x, f) == store.Redirect {
-			d.Redirect = append(d.Redirect, x)
+	for i := range d.Targets {
+		if x := &d.Targets[i]; d.action(t, x, f) == store.Redirect {
+			d.Redirect = append(d.Redirect, *x)
 		} else {
-			proxied = append(proxied, x)
+			proxied = append(proxied, *x)
 		}
 	}
 	d.Targets = proxied
@@ -260,7 +260,7 @@ func (d *Decision) group() {
 
 // action is the caller's wish (RFC 3841 9.1), else the contact's own, else the user's, else the server's DefaultReg
 // (BEHAVIOUR B5).
-func (d *Decision) action(t Tables, x Target, f *Facts) store.Action {
+func (d *Decision) action(t Tables, x *Target, f *Facts) store.Action {
 	a := t.chosen(x)
 	switch {
 	case foreignName(x.Binding) && t.Settings.ForeignDomain == "redirect" && !x.By.IsValid(): // BEHAVIOUR B11
@@ -276,7 +276,7 @@ func (d *Decision) action(t Tables, x Target, f *Facts) store.Action {
 	return a
 }
 
-func (t Tables) chosen(x Target) store.Action {
+func (t Tables) chosen(x *Target) store.Action {
 	if a := store.Action(x.Binding.Action); a != store.NoAction {
 		return a
 	}
@@ -287,7 +287,7 @@ func (t Tables) chosen(x Target) store.Action {
 }
 
 // asked tells whether the contact is the Request-URI.
-func asked(x Target, f *Facts) bool {
+func asked(x *Target, f *Facts) bool {
 	u, err := sipaddr.Parse([]byte(x.Binding.URI))
 	return err == nil && u.Equal(f.URI)
 }
