@@ -340,6 +340,16 @@ func TestChallengeNamesTo(t *testing.T) {
 	}
 }
 
+// RFC 3261 10.2: where third parties may register, From says who does.
+func TestChallengeNamesThirdParty(t *testing.T) {
+	s := snapshot(t, store.SHA256, store.MD5)
+	m := request(t, "REGISTER", "sip:example.com")
+	s.Settings.ThirdPartyReg = true
+	if got := challenges(t, auth.NewVerifier(), s, m, true, false, start); len(got) != 2 {
+		t.Errorf("got %v, want alice's SHA-256 and MD5", got)
+	}
+}
+
 func TestNoncesDiffer(t *testing.T) {
 	s, v := snapshot(t, store.MD5), auth.NewVerifier()
 	seen := map[string]bool{}

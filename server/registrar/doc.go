@@ -2,6 +2,8 @@
 // through the steps of 10.3 in their order; it ends with an Answer, a Challenge, a Fetch, or an Update that holds a
 // location.Change. Package server acts: it submits the change, and when it is durable answers with AppendOK.
 //
+// A user registers for himself, and with ThirdPartyReg for those who let him (step 4, BEHAVIOUR A12).
+//
 // It is not the location service: matching contacts with bindings, the order of Call-ID and CSeq, and eviction are package
 // location's. It verifies no credentials: package auth does, and hands over what it found.
 //
