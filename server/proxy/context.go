@@ -25,6 +25,8 @@ type Config struct {
 	Finished func(s *transaction.Shard, f Finished)
 	// MaxOpen bounds the requests without a final response; 0 takes 65,536. A call that rings weighs some 10 KB.
 	MaxOpen int
+	// Stateless: ForwardStateless and ForwardResponse are used (TryStateless).
+	Stateless bool
 	// Resolver looks up next hops that are names; nil: there are none.
 	Resolver Resolver
 	// InShard runs f in the shard of a Call-ID and sends what f queued. It is called outside of any shard. Needed with Resolver.
@@ -61,6 +63,7 @@ type Proxy struct {
 	scratch    sync.Pool // *scratch
 	open       atomic.Int64
 	maxOpen    int64
+	stateless  bool
 	resolver   Resolver
 	inShard    func(callID []byte, f func(s *transaction.Shard))
 	domains    *transport.Domains
@@ -76,7 +79,7 @@ func New(cfg Config) *Proxy {
 		cfg.MaxOpen = defaultMaxOpen
 	}
 	return &Proxy{
-		maxOpen:  int64(cfg.MaxOpen),
+		maxOpen: int64(cfg.MaxOpen), stateless: cfg.Stateless,
 		resolver: cfg.Resolver, inShard: cfg.InShard, domains: cfg.Domains, trust: cfg.Trust,
 		net: cfg.Net, name: []byte(cfg.Name), seed: maphash.MakeSeed(), finished: cfg.Finished, log: cfg.Log,
 		contexts:   sync.Pool{New: func() any { return &Context{} }},

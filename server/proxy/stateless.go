@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/subtle"
 	"encoding/binary"
+	"hash/maphash"
 	"net/netip"
 
 	"sipd/resolve"
@@ -39,7 +40,7 @@ func (p *Proxy) ForwardStateless(s *transaction.Shard, m *message.Message, from 
 	c.identity.Asserted = plan.Identity.Asserted
 	p.believe(&c.identity, m, from)
 	b.target, b.share = plan.Targets[0], breadthOf(m)
-	x.via = x.appendStatelessBranch(p.appendVia(x.via[:0], flow), m, plan.Route.secret, from)
+	x.via = p.appendStatelessBranch(x, p.appendVia(x.via[:0], flow), m, plan.Route.secret, from)
 	c.write(x, b, flow)
 	if len(x.buf) > maxUDPRequest && !c.keepsUDP(b) || len(x.buf) > message.MaxMessage {
 		return false
@@ -102,7 +103,7 @@ func (p *Proxy) ForwardResponse(s *transaction.Shard, m *message.Message, from t
 	}
 	x := p.scratch.Get().(*scratch)
 	defer p.scratch.Put(x)
-	if want := x.prove(m, &below, secret, addr, got.Port); subtle.ConstantTimeCompare(got.MAC[:], want.MAC[:]) != 1 {
+	if want := p.prove(x, m, &below, secret, addr, got.Port); subtle.ConstantTimeCompare(got.MAC[:], want.MAC[:]) != 1 {
 		return false
 	}
 	flow := transport.Flow{Local: netip.AddrPortFrom(src.Addr(), got.Port), Remote: netip.AddrPortFrom(addr, port)}
@@ -113,10 +114,9 @@ func (p *Proxy) ForwardResponse(s *transaction.Shard, m *message.Message, from t
 
 // appendStatelessBranch writes the branch of a request that goes without a transaction. A retransmission has the same one, and CANCEL
 // and ACK that of their INVITE.
-func (x *scratch) appendStatelessBranch(dst []byte, m *message.Message, secret *[32]byte, from transport.Flow) []byte {
-	var loop uint64
-	loop, x.mac = statelessLoop(m, secret, x.mac)
-	return transaction.AppendStatelessBranch(dst, x.prove(m, m.Top(), secret, from.Remote.Addr(), from.Local.Port()), loop)
+func (p *Proxy) appendStatelessBranch(x *scratch, dst []byte, m *message.Message, secret *[32]byte, from transport.Flow) []byte {
+	proof := p.prove(x, m, m.Top(), secret, from.Remote.Addr(), from.Local.Port())
+	return transaction.AppendStatelessBranch(dst, proof, statelessLoop(m, secret))
 }
 
 // prove makes the first part of a stateless branch: a MAC over what tells transactions apart and stands in the request and in its
@@ -124,7 +124,9 @@ func (x *scratch) appendStatelessBranch(dst []byte, m *message.Message, secret *
 //
 // A branch of RFC 2543 tells nothing apart. What 16.11 RECOMMENDS instead has the To tag, which a response need not have in common
 // with its request; so only ACKs, which get none, are forwarded with it.
-func (x *scratch) prove(m *message.Message, via *message.ViaValue, secret *[32]byte, source netip.Addr, port uint16) transaction.Proof {
+//
+// Without TryStateless only ACKs to a 2xx get one, and there is nothing to prove: a hash will do.
+func (p *Proxy) prove(x *scratch, m *message.Message, via *message.ViaValue, secret *[32]byte, source netip.Addr, port uint16) transaction.Proof {
 	text := keyed(x.mac[:0], secret, "branch\x00")
 	address := source.As16()
 	text = append(text, address[:]...)
@@ -140,8 +142,14 @@ func (x *scratch) prove(m *message.Message, via *message.ViaValue, secret *[32]b
 	}
 	text = append(text, m.CallID()...)
 	x.mac = text
+	proof := transaction.Proof{Port: port}
+	if !p.stateless {
+		binary.BigEndian.PutUint64(proof.MAC[:], maphash.Bytes(p.seed, text))
+		return proof
+	}
 	sum := sealed(secret, text)
-	return transaction.Proof{Port: port, MAC: [12]byte(sum[:12])}
+	copy(proof.MAC[:], sum[:])
+	return proof
 }
 
 // appendLower writes a part of a Via in lower case: it is compared without case (7.3.1).
@@ -216,7 +224,7 @@ func (p *Proxy) sendAck(s *transaction.Shard, m *message.Message, from transport
 	x.uri = append(r.appendURI(append(x.uri[:0], '<')), '>')
 	r.postprocess(x, m, nil)
 	// 16.11: the branch is a function of the request, so that a retransmission looks like one.
-	x.via = x.appendStatelessBranch(p.appendVia(x.via[:0], flow), m, r.secret, from)
+	x.via = p.appendStatelessBranch(x, p.appendVia(x.via[:0], flow), m, r.secret, from)
 	sp.PushVia(x.via)
 	if flow.Proto.Reliable() && !m.Has(message.ContentLength) {
 		sp.SetContentLength()
