@@ -1,4 +1,4 @@
-// Command mutate breaks the server in a hundred ways, one at a time, and tells which call flow notices (docs/flows.md). A
+// Command mutate breaks the server in more than a hundred ways, one at a time, and tells which call flow notices (docs/flows.md). A
 // mutation that no flow notices is a rule that no flow shows.
 //
 // The mutations are data (proxy.go, transaction.go, registrar.go, others.go): a file, a text that stands in it once, what stands there

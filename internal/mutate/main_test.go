@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// wanted is how many there are: a score in percent.
+// wanted is how many there are at least.
 const wanted = 100
 
 // The list is kept true: what a mutation replaces stands in the code, once, and what comes of it is Go.
@@ -19,8 +19,8 @@ func TestEveryMutationApplies(t *testing.T) {
 		t.Fatal(err)
 	}
 	list := mutations()
-	if len(list) != wanted {
-		t.Errorf("got %d mutations, want %d", len(list), wanted)
+	if len(list) < wanted {
+		t.Errorf("got %d mutations, want at least %d", len(list), wanted)
 	}
 	breaks := map[string]bool{}
 	for _, m := range list {

@@ -22,4 +22,10 @@ var otherMutations = []mutation{
 	{"location/apply.go", "b.CallID == c.CallID && b.CSeq >= c.CSeq", "b.CallID == c.CallID && b.CSeq > c.CSeq+99", "an old Contact * removes a newer binding"},
 	{"server/message/source.go", "case v.hasRport || !sameHost(", "case !sameHost(", "rport does not bring received along"},
 	{"server/redirect/redirect.go", "range d.AORs {\n\t\tif i > 0 {", "range d.AORs {\n\t\tif i < 0 {", "the candidates of an ambiguous alias run together"},
+	{"server/trust/peer.go", "len(p.Nets) > 0 && !slices", "false && !slices", "whoever has the certificate of a peer is one, from anywhere"},
+	{"server/trust/peer.go", "p.TLSName == \"\" || f.SpeaksFor", "true || f.SpeaksFor", "a peer needs no certificate where one is asked for"},
+	{"server/trust/identity.go", "if !t.Owns(u, aor) {", "if false {", "a user may choose whom we say he is"},
+	{"server/registrar/sips.go", "case d.m.RequestURI().Scheme != sipaddr.SIPS:", "case false:", "a sips contact is bound to a sip address"},
+	{"server/registrar/sips.go", "case d.From.Proto != transport.TLS && d.From.Proto != transport.WSS:", "case d.From.Proto == transport.WSS:", "a sips contact is bound by UDP"},
+	{"location/binding.go", "u.Scheme == sipaddr.SIP && v.Scheme == sipaddr.SIPS {", "false {", "a phone that begins to use sips has two contacts"},
 }

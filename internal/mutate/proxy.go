@@ -15,7 +15,7 @@ var proxyMutations = []mutation{
 
 	{"server/proxy/branch.go", "status = 487 //", "status = 500 //", "silence after CANCEL counts as a fault of the server"},
 	{"server/proxy/branch.go", "status == 487 && b.late &&", "status == 487 &&", "a phone's own 487 becomes 408"},
-	{"server/proxy/branch.go", "if status >= 600 {", "if status > 600 {", "a 600 does not end the search"},
+	{"server/proxy/branch.go", "if status >= 600 {\n\t\tc.stop(s, causeReason(status)) // 16.7", "if status > 600 {\n\t\tc.stop(s, causeReason(status)) // 16.7", "a 600 does not end the search"},
 	{"server/proxy/fork.go", "c.starting = true //", "c.starting = false //", "a target that fails at once ends the search before its group is out"},
 
 	{"server/proxy/cancel.go", "b.late = true", "b.late = false", "a branch that we gave up counts as cancelled by the caller"},
@@ -51,4 +51,16 @@ var proxyMutations = []mutation{
 	{"server/proxy/route.go", "n-- // The last one", "// The last one", "the Request-URI of a strict router stays a Route"},
 	{"server/proxy/timerc.go", "3*time.Minute + time.Second", "3*time.Minute - time.Second", "Timer C is shorter than three minutes"},
 	{"server/proxy/validate.go", "case hops >= message.MaxVias:", "case hops > message.MaxVias:", "a copy may have one Via too many"},
+	{"server/proxy/privacy.go", "m.Has(message.PAssertedIdentity) && p.level(from) == trust.Asserting", "m.Has(message.PAssertedIdentity) && p.level(from) >= trust.Peer", "a peer that may not assert identities is believed"},
+	{"server/proxy/privacy.go", "id.believed && (trusted || !trust.PrivacyOf(m).Private())", "id.believed", "an identity that is private reaches everybody"},
+	{"server/proxy/privacy.go", "if trusted && !id.believed && len(", "if !id.believed && len(", "a user's identity is told to who is not trusted"},
+	{"server/proxy/privacy.go", "removeAll(sp, m, message.PPreferredIdentity) // 6", "", "P-Preferred-Identity goes on"},
+	{"server/proxy/privacy.go", "(!trust.PrivacyOf(m).Private() || p.level(to) >= trust.Peer)", "true", "the identity of who answers is told though it is private"},
+	{"server/proxy/privacy.go", "trust.PrivacyOf(m).Fails() && p.level(flow) == trust.Stranger", "trust.PrivacyOf(m).Fails()", "critical privacy is refused although a peer may provide it"},
+	{"server/proxy/privacy.go", "&& !trust.PrivacyOf(m).Lacks()", "", "who requires privacy that we lack is not told"},
+	{"server/proxy/sips.go", "isSIPS(contact) && r.URI.Scheme != sipaddr.SIPS {", "false {", "a sip request becomes a sips request on its way"},
+	{"server/proxy/sips.go", "b.ended(s, 480, nil)", "b.ended(s, 503, nil)", "what would be a downgrade is our fault"},
+	{"server/proxy/forward.go", "(c.set.RecordRoute || secured != secure(c.from.Proto))", "c.set.RecordRoute", "where security ends nobody stays in the way"},
+	{"server/proxy/recordroute.go", "sips = sips && secure(flow.Proto)", "sips = false", "Record-Route of a sips call is a sip URI"},
+	{"server/proxy/recordroute.go", "bind.ByFlow || isSIPS(bind.URI) &&", "bind.ByFlow || false &&", "a sips contact is called without TLS in mid-dialog"},
 }

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"sipd/server/message"
+	"sipd/server/target"
 	"sipd/server/transport"
 	"sipd/sipaddr"
 )
@@ -45,12 +46,16 @@ func (c *Context) token(b *branch, flow transport.Flow) token {
 	t.caller = side{udp: c.from.Proto == transport.UDP, flow: c.from}
 	t.caller.byFlow = !inReach(caller, callee) || behindNAT(c.tx.Request, c.from)
 	t.callee = side{udp: flow.Proto == transport.UDP, flow: flow}
-	t.callee.byFlow = !inReach(callee, caller)
-	if bind := b.target.Binding; bind != nil {
-		// A sips contact of a sip call answers with a sip Contact, which does not say that TLS leads there (RFC 5630 5.1.2, 5.3).
-		t.callee.byFlow = t.callee.byFlow || bind.ByFlow || isSIPS(bind.URI) && c.route.URI.Scheme != sipaddr.SIPS
-	}
+	t.callee.byFlow = !inReach(callee, caller) || c.keepsFlow(b.target)
 	return t
+}
+
+// keepsFlow tells whether a phone is reached at the flow of the first request for the whole dialog, not at the Contact it answers with:
+// where it registered so, and where a sip call went to a sips contact: it answers with a sip Contact, which does not say that TLS
+// leads there, and nothing else may (RFC 5630 5.3).
+func (c *Context) keepsFlow(t target.Target) bool {
+	bind := t.Binding
+	return bind != nil && (bind.ByFlow || isSIPS(bind.URI) && c.route.URI.Scheme != sipaddr.SIPS)
 }
 
 // behindNAT tells whether the sender must be reached at the flow his request came by: over a connection, or over UDP with a
