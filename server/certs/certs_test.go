@@ -88,6 +88,9 @@ func TestIdentities(t *testing.T) {
 			if got := Identities(leaf); !slices.Equal(got, c.want) {
 				t.Errorf("got %v, want %v", got, c.want)
 			}
+			if got := Names(leaf); len(got) != len(c.want)+len(leaf.IPAddresses) || len(leaf.IPAddresses) > 0 && got[len(got)-1] != c.yes {
+				t.Errorf("got names %v, want %v and %v", got, c.want, leaf.IPAddresses)
+			}
 			if c.yes != "" && !SpeaksFor(leaf, c.yes) {
 				t.Errorf("got no, want it to speak for %s", c.yes)
 			}
@@ -238,6 +241,24 @@ func TestReload(t *testing.T) {
 
 // TestWatch: files that are moved into place are in force ten seconds later; what is wrong is said once, and the end announced
 // every day from 14 days before it.
+// A key with a passphrase cannot be read by a server that starts by itself.
+func TestLockedKey(t *testing.T) {
+	dir := t.TempDir()
+	c, key := issue(t, x509.Certificate{DNSNames: []string{"a.example"}}, nil, nil)
+	certFile, keyFile := write(t, dir, c, key)
+	for _, locked := range []string{
+		"-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIB\n-----END ENCRYPTED PRIVATE KEY-----\n",
+		"-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nMIIB\n-----END EC PRIVATE KEY-----\n",
+	} {
+		if err := os.WriteFile(keyFile, []byte(locked), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Load(certFile, keyFile, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "openssl pkey -in "+keyFile) {
+			t.Errorf("got %v, want how to unlock it", err)
+		}
+	}
+}
+
 func TestWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var text lines

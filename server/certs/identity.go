@@ -69,6 +69,15 @@ func SpeaksFor(c *x509.Certificate, name string) bool {
 	return false
 }
 
+// Names returns everybody a certificate speaks for: domains and addresses.
+func Names(c *x509.Certificate) []string {
+	names := Identities(c)
+	for _, ip := range c.IPAddresses {
+		names = append(names, ip.String())
+	}
+	return names
+}
+
 // Why a peer's certificate is not accepted.
 var (
 	// ErrNoCertificate: the peer showed none.

@@ -1,6 +1,7 @@
 package certs
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -60,6 +61,7 @@ func Load(certFile, keyFile string, log *slog.Logger) (*Pair, error) {
 		return nil, err
 	}
 	p.current.Store(c)
+	log.Info("certificate", "file", certFile, "names", list(Names(c.Leaf)), "until", c.Leaf.NotAfter.UTC())
 	return p, nil
 }
 
@@ -83,6 +85,9 @@ func (p *Pair) read(now time.Time) (*tls.Certificate, error) {
 	}
 	c, err := tls.LoadX509KeyPair(p.certFile, p.keyFile)
 	if err != nil {
+		if key, unread := os.ReadFile(p.keyFile); unread == nil && bytes.Contains(key, []byte("ENCRYPTED")) {
+			return nil, fmt.Errorf("certs: %s is locked by a passphrase, which nobody can type in here; unlock it: openssl pkey -in %s -out NEWFILE", p.keyFile, p.keyFile)
+		}
 		return nil, fmt.Errorf("certs: %s and %s: %w", p.certFile, p.keyFile, err)
 	}
 	if now.After(c.Leaf.NotAfter) {
@@ -152,7 +157,7 @@ func (p *Pair) Reload(now time.Time) error {
 	p.seen, p.err, p.since = s, nil, time.Time{}
 	if old := p.current.Swap(c); !c.Leaf.Equal(old.Leaf) {
 		p.warned = time.Time{}
-		p.log.Info("certificate renewed", "file", p.certFile, "names", list(Identities(c.Leaf)), "until", c.Leaf.NotAfter.UTC())
+		p.log.Info("certificate renewed", "file", p.certFile, "names", list(Names(c.Leaf)), "until", c.Leaf.NotAfter.UTC())
 	}
 	return nil
 }

@@ -65,3 +65,32 @@ func TestReasons(t *testing.T) {
 		}
 	}
 }
+
+// Other servers compare a certificate with the domain that they call: another name of it does not do.
+func TestSpeaksForUs(t *testing.T) {
+	home := &cache.Domain{Row: &store.Domain{Name: "example.com"}, Canonical: "example.com"}
+	domains := map[string]*cache.Domain{
+		"example.com":     home,
+		"sip.example.com": {Row: &store.Domain{Name: "sip.example.com"}, Canonical: "example.com"},
+		"192.0.2.1":       {Row: &store.Domain{Name: "192.0.2.1", Kind: store.IP}, Canonical: "192.0.2.1"},
+		"2001:db8::1":     {Row: &store.Domain{Name: "2001:db8::1", Kind: store.IP}, Canonical: "[2001:db8::1]"},
+		"a.lab.example":   {Row: &store.Domain{Name: ".*lab.example", Kind: store.Regex}, Canonical: "example.com"},
+	}
+	for _, c := range []struct {
+		names string
+		want  bool
+	}{
+		{"example.com", true},
+		{"www.example.com example.com", true},
+		{"sip.example.com", false},
+		{"192.0.2.1", true},
+		{"2001:db8::1", true},
+		{"a.lab.example", true},
+		{"*.example.com other.example", false},
+		{"", false},
+	} {
+		if got := speaksForUs(strings.Fields(c.names), func(host []byte) *cache.Domain { return domains[string(host)] }); got != c.want {
+			t.Errorf("certificate of %q: got %v, want %v", c.names, got, c.want)
+		}
+	}
+}

@@ -7,11 +7,14 @@ import (
 	"crypto/x509"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"sipd/config"
 	"sipd/server/certs"
 	"sipd/server/transport"
+	"sipd/store"
+	"sipd/store/cache"
 )
 
 // openTLS reads the certificate and makes the configurations of TLS connections, nil without a certificate.
@@ -22,6 +25,10 @@ func (d *daemon) openTLS(set *config.Settings) (*transport.TLSConfigs, error) {
 	var err error
 	if d.certificate, err = certs.Load(below(d.cfg.Root, set.TLSCertificate), below(d.cfg.Root, set.TLSKey), d.log.With("pkg", "certs")); err != nil {
 		return nil, configError{err}
+	}
+	if names := certs.Names(d.certificate.Certificate().Leaf); !speaksForUs(names, d.cache.Snapshot().Domain) {
+		d.log.Warn("the certificate is of no domain of this server: other servers will not accept it, nor will phones that compare names; "+
+			"its subjectAltName must have what stands behind the @ of the users", "file", set.TLSCertificate)
 	}
 	server := &tls.Config{
 		MinVersion:                  tls.VersionTLS12, // RFC 8996
@@ -39,6 +46,15 @@ func (d *daemon) openTLS(set *config.Settings) (*transport.TLSConfigs, error) {
 		return nil, fmt.Errorf("certificates of authorities: %w", err)
 	}
 	return &transport.TLSConfigs{Server: server, Client: d.clientTLS, Domains: d.domains}, nil
+}
+
+// speaksForUs tells whether one of the names of a certificate is a domain of ours, not merely another name for one such as that of
+// the host: other servers ask for the domain that they call (RFC 5922 7.3).
+func speaksForUs(names []string, domain func([]byte) *cache.Domain) bool {
+	return slices.ContainsFunc(names, func(name string) bool {
+		d := domain([]byte(name))
+		return d != nil && (strings.Trim(d.Canonical, "[]") == name || d.Row.Kind == store.Regex)
+	})
 }
 
 // bindTickets makes a session ticket (RFC 5077, RFC 8446 4.6.1) good for as long as the certificate that its handshake showed: who connects
