@@ -137,6 +137,7 @@ func (s *Server) Run(ctx context.Context) error {
 	failed := make(chan error, 2)
 	group.Go(func() { failed <- s.net.Run(serve, s) })
 	group.Go(func() { failed <- s.transactions.Run(serve) })
+	group.Go(func() { s.proxy.Report(serve) })
 	var err error
 	select {
 	case err = <-failed:
@@ -179,6 +180,9 @@ func (s *Server) Flush() { s.commits.Flush() }
 
 // Trim gives back what is kept for reuse and not in use, about so many bytes; for times with little to do.
 func (s *Server) Trim() (bytes uint64) { return s.transactions.Trim() + s.verifier.Trim(time.Now()) }
+
+// Down returns the next hops that have failed lately and are passed over.
+func (s *Server) Down() []proxy.Down { return s.proxy.Down(time.Now()) }
 
 // Oldest returns the age of the oldest server transaction, 0 when there is none.
 func (s *Server) Oldest() time.Duration { return s.transactions.Oldest() }

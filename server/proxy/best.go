@@ -111,7 +111,9 @@ func (c *Context) respondBest(s *transaction.Shard) {
 	case x.status < 600 && len(c.redirect) > 0 && !c.cancelled:
 		c.respondRedirect(s)
 	case x.status == 503:
-		c.respondLocal(s, 500) // Step 6: a 503 speaks of one next hop only, the sender would turn away from us.
+		// Step 6: a 503 speaks of one next hop only, the sender would turn away from us. For the same reason it is 500 when too many
+		// wait for name servers (21.5.1), of which other calls know nothing.
+		c.respondWith(s, 500, "", c.retryAfter())
 	case x.local:
 		c.respondRefused(s, x.status, x.branch.refused)
 	default:

@@ -28,13 +28,14 @@ type branch struct {
 	silence  transaction.Timer
 	waiting  bool // for the answer of a look-up
 	lookedUp bool
+	domain   string // that was looked up
 }
 
 func (b *branch) reset() {
 	b.client, b.target, b.alt = nil, target.Target{}, transport.Flow{}
 	b.refused, b.tells = 0, false
 	b.overTCP, b.final, b.late, b.succeeded = false, false, false, false
-	b.hops, b.last, b.waiting, b.lookedUp = b.hops[:0], transport.Flow{}, false, false
+	b.hops, b.last, b.waiting, b.lookedUp, b.domain = b.hops[:0], transport.Flow{}, false, false, ""
 }
 
 // newBranch returns the next branch of the context.
@@ -56,7 +57,7 @@ func (b *branch) Response(s *transaction.Shard, _ *transaction.Client, m *messag
 }
 
 // Failed is transaction.ClientUser: no final response will come.
-func (b *branch) Failed(s *transaction.Shard, _ *transaction.Client, why transaction.Failure, _ error) {
+func (b *branch) Failed(s *transaction.Shard, _ *transaction.Client, why transaction.Failure, err error) {
 	c := b.c
 	status := 408 // 16.6 step 7, 16.8: Timer B or F counts as 408.
 	switch why {
@@ -68,7 +69,7 @@ func (b *branch) Failed(s *transaction.Shard, _ *transaction.Client, why transac
 			b.retry(s, alt)
 			return
 		}
-		if b.another(s, "cannot be reached", downTime) {
+		if b.another(s, because(err), downTime) {
 			return
 		}
 		status = 503

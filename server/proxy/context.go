@@ -68,7 +68,7 @@ type Proxy struct {
 	inShard    func(callID []byte, f func(s *transaction.Shard))
 	domains    *transport.Domains
 	trust      func(flow transport.Flow) trust.Level
-	health     health
+	health     *health
 
 	contextsHeld, afterlivesHeld atomic.Int64 // taken from their pools and not given back
 }
@@ -80,7 +80,7 @@ func New(cfg Config) *Proxy {
 	}
 	return &Proxy{
 		maxOpen: int64(cfg.MaxOpen), stateless: cfg.Stateless,
-		resolver: cfg.Resolver, inShard: cfg.InShard, domains: cfg.Domains, trust: cfg.Trust,
+		resolver: cfg.Resolver, inShard: cfg.InShard, domains: cfg.Domains, trust: cfg.Trust, health: newHealth(),
 		net: cfg.Net, name: []byte(cfg.Name), seed: maphash.MakeSeed(), finished: cfg.Finished, log: cfg.Log,
 		contexts:   sync.Pool{New: func() any { return &Context{} }},
 		afterlives: sync.Pool{New: func() any { return &afterlife{} }},
@@ -160,6 +160,7 @@ type Context struct {
 	cancelled bool // the caller sent CANCEL
 	stopped   bool // no new branches: a 2xx, a 6xx or CANCEL came
 	answered  bool // a final response went upstream
+	busy      bool // a name was not looked up because too many wait
 }
 
 // Plan is what is to be done with a request.
@@ -193,7 +194,7 @@ func (p *Proxy) Forward(s *transaction.Shard, m *message.Message, from transport
 	c.redirect = append(c.redirect[:0], plan.Redirect...)
 	c.recursion = plan.Recurse
 	c.next, c.n, c.trying, c.live, c.breadth = 0, 0, 0, 0, breadthOf(m)
-	c.starting, c.short, c.cancelled, c.stopped, c.answered = false, false, false, false, false
+	c.starting, c.short, c.cancelled, c.stopped, c.answered, c.busy = false, false, false, false, false, false
 	c.loop = p.loopHash(m)
 	c.started = s.Now()
 	c.from = from

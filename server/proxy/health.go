@@ -1,6 +1,9 @@
 package proxy
 
 import (
+	"cmp"
+	"context"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -15,105 +18,175 @@ const (
 	maxDownTime = 5 * time.Minute
 	// maxDown bounds the hops that are remembered as down.
 	maxDown = 4096
+	// maxReason bounds the bytes a peer can make us say of it.
+	maxReason = 200
+	// maxChanges is how many changes wait for the log, tellMost how many of them it hears of in tellTime: a hop that comes and goes
+	// with every call must not fill it.
+	maxChanges = 64
+	tellMost   = 20
+	tellTime   = 10 * time.Second
 )
 
 // Down is a next hop that has failed lately.
 type Down struct {
 	Hop    transport.Flow // Proto and Remote
+	Domain string         // whose look-up led there
 	Reason string
 	Since  time.Time // of the first failure in a row
 	Until  time.Time // it is passed over until then
 }
 
-// health remembers which next hops are down, so that only the first call to one waits for it.
+// health remembers which next hops are down, so that only the first call to one waits for it. It refuses nothing: where there is
+// no other hop, one that is down is tried.
 type health struct {
-	mu   sync.Mutex
-	down map[hopKey]*Down
+	changes chan change // for the log
+
+	mu     sync.Mutex
+	down   map[hopKey]*Down
+	missed int // changes for which there was no room
+}
+
+// change is a hop that went down or came back, as the log hears of it.
+type change struct {
+	Down
+	back time.Duration // how long it was down; 0: it went down
 }
 
 type hopKey struct {
 	proto  transport.Proto
 	domain transport.Domain
-	remote string
+	remote netip.AddrPort
 }
 
-func keyOf(f transport.Flow) hopKey {
-	return hopKey{f.Proto, f.Domain, f.Remote.String()}
+func newHealth() *health {
+	return &health{changes: make(chan change, maxChanges), down: map[hopKey]*Down{}}
 }
 
-// failed notes that a hop did not serve, for how long it is passed over.
-func (h *health) failed(f transport.Flow, reason string, now time.Time, d time.Duration) {
+func keyOf(f transport.Flow) hopKey { return hopKey{f.Proto, f.Domain, f.Remote} }
+
+// failed notes that a hop did not serve, and for how long it is passed over.
+func (h *health) failed(f transport.Flow, domain, reason string, now time.Time, d time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	k := keyOf(f)
 	e := h.down[k]
-	if e == nil {
-		if h.down == nil {
-			h.down = map[hopKey]*Down{}
-		}
-		for old, v := range h.down { // What is over goes; else anything.
+	first := e == nil
+	if first {
+		for old := range h.down { // Whichever: it is found out again at the cost of a call that waits.
 			if len(h.down) < maxDown {
 				break
 			}
-			if len(h.down) >= maxDown || now.After(v.Until) {
-				delete(h.down, old)
-			}
+			delete(h.down, old)
 		}
 		e = &Down{Hop: transport.Flow{Proto: f.Proto, Domain: f.Domain, Remote: f.Remote}, Since: now}
 		h.down[k] = e
 	}
-	e.Reason, e.Until = reason, now.Add(min(d, maxDownTime))
+	e.Domain, e.Reason, e.Until = domain, reason, now.Add(min(d, maxDownTime))
+	if first {
+		h.changed(change{Down: *e})
+	}
 }
 
 // works notes that a hop has answered.
-func (h *health) works(f transport.Flow) {
+func (h *health) works(f transport.Flow, now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if len(h.down) > 0 {
-		delete(h.down, keyOf(f))
+	if len(h.down) == 0 {
+		return
+	}
+	k := keyOf(f)
+	if e := h.down[k]; e != nil {
+		delete(h.down, k)
+		h.changed(change{Down: *e, back: max(now.Sub(e.Since), 1)})
+	}
+}
+
+// changed passes a change on to report: whoever holds a shard does not wait for the log.
+func (h *health) changed(c change) {
+	select {
+	case h.changes <- c:
+	default:
+		h.missed++
 	}
 }
 
 // order puts the hops that are down behind the others; the order is kept otherwise. A hop whose time is over is tried by one
-// call: the others pass it over for hopTimeout more.
-func (h *health) order(hops []transport.Flow, now time.Time) {
+// request, which stands in the place of the others that then pass it over until it has answered, or hopTimeout is over. A
+// request that nobody answers, an ACK, tries nothing out.
+func (h *health) order(hops []transport.Flow, now time.Time, answered bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.down) == 0 || len(hops) < 2 {
 		return
 	}
-	probed := false
-	isDown := func(f transport.Flow) int {
-		e := h.down[keyOf(f)]
-		switch {
-		case e == nil:
-			return 0
-		case now.Before(e.Until):
-			return 1
-		}
-		if !probed {
-			probed = true
-			e.Until = now.Add(hopTimeout)
-		}
-		return 0
-	}
-	state := make(map[hopKey]int, len(hops))
+	var behind []transport.Flow
+	up := hops[:0]
 	for _, f := range hops {
-		state[keyOf(f)] = isDown(f)
+		if e := h.down[keyOf(f)]; e != nil && (now.Before(e.Until) || !answered) {
+			behind = append(behind, f)
+		} else {
+			up = append(up, f)
+		}
 	}
-	slices.SortStableFunc(hops, func(a, b transport.Flow) int { return state[keyOf(a)] - state[keyOf(b)] })
+	copy(hops[len(up):], behind)
+	if e := h.down[keyOf(hops[0])]; e != nil && answered && !now.Before(e.Until) {
+		e.Until = now.Add(hopTimeout)
+	}
 }
 
 // list returns what is down.
 func (h *health) list(now time.Time) []Down {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	var all []Down
+	all := []Down{}
 	for _, e := range h.down {
 		if now.Before(e.Until) {
 			all = append(all, *e)
 		}
 	}
-	slices.SortFunc(all, func(a, b Down) int { return a.Hop.Remote.Compare(b.Hop.Remote) })
+	slices.SortFunc(all, func(a, b Down) int {
+		return cmp.Or(a.Hop.Remote.Compare(b.Hop.Remote), cmp.Compare(a.Hop.Proto, b.Hop.Proto), cmp.Compare(a.Domain, b.Domain))
+	})
 	return all
+}
+
+// Report logs which next hops go down and which are back, until ctx ends.
+func (p *Proxy) Report(ctx context.Context) {
+	var begin time.Time
+	told, suppressed := 0, 0
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case c := <-p.health.changes:
+			now := time.Now()
+			if now.Sub(begin) >= tellTime {
+				begin, told = now, 0
+			}
+			p.health.mu.Lock()
+			suppressed += p.health.missed
+			p.health.missed = 0
+			p.health.mu.Unlock()
+			if told++; told > tellMost {
+				suppressed++
+				continue
+			}
+			hop := c.Hop.Proto.Param() + ":" + c.Hop.Remote.String()
+			if c.back > 0 {
+				p.log.InfoContext(ctx, "next hop is back", "hop", hop, "domain", c.Domain, "dur", c.back.Round(time.Millisecond), "suppressed", suppressed)
+			} else {
+				p.log.InfoContext(ctx, "next hop is down", "hop", hop, "domain", c.Domain, "reason", c.Reason, "until", c.Until.UTC(), "suppressed", suppressed)
+			}
+			suppressed = 0
+		}
+	}
+}
+
+// because writes why the transport did not reach a hop.
+func because(err error) string {
+	text := "cannot be reached"
+	if err != nil {
+		text += ": " + err.Error()
+	}
+	return text[:min(len(text), maxReason)]
 }

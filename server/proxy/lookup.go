@@ -140,8 +140,10 @@ func (c *Context) found(s *transaction.Shard, b *branch, q resolve.Query, hops [
 	}
 	b.waiting = false
 	b.hops = c.p.flows(b.hops[:0], q, hops, b.asker())
-	c.p.health.order(b.hops, s.Now())
+	b.domain = q.Host
+	c.p.health.order(b.hops, s.Now(), true)
 	if len(b.hops) == 0 {
+		c.busy = c.busy || errors.Is(err, resolve.ErrBusy)
 		b.ended(s, lookUpStatus(err), nil)
 		return false
 	}
@@ -155,6 +157,17 @@ func lookUpStatus(err error) int {
 		return 404
 	}
 	return 503
+}
+
+// lookUpAgain is when a caller for whose name there was no room may try again: look-ups wait for four seconds at most.
+var lookUpAgain = []message.Field{{Name: "Retry-After", Value: []byte("5")}}
+
+// retryAfter is what the caller is told when the request failed for want of room, else nothing.
+func (c *Context) retryAfter() []message.Field {
+	if c.busy {
+		return lookUpAgain
+	}
+	return nil
 }
 
 // flows makes ways of hops, without those that nobody may be led to.
@@ -197,7 +210,7 @@ func (b *branch) nextOf(s *transaction.Shard) bool {
 // parameter of its own. It reports whether there was one.
 func (b *branch) another(s *transaction.Shard, why string, until time.Duration) bool {
 	if b.lookedUp {
-		b.c.p.health.failed(b.last, why, s.Now(), until)
+		b.c.p.health.failed(b.last, b.domain, why, s.Now(), until)
 	}
 	if len(b.hops) == 0 || b.final || b.c.stopped || b.c.tx == nil {
 		return false
@@ -216,10 +229,10 @@ func (b *branch) silent(s *transaction.Shard) {
 		return
 	}
 	next := c.newBranch()
-	next.target, next.share, next.lookedUp = b.target, b.share, true
+	next.target, next.share, next.lookedUp, next.domain = b.target, b.share, true, b.domain
 	next.hops = append(next.hops[:0], b.hops...)
 	b.hops = b.hops[:0]
-	c.p.health.failed(b.last, "no answer", s.Now(), downTime)
+	c.p.health.failed(b.last, b.domain, "no answer", s.Now(), downTime)
 	b.giveUp(s)
 	b.final, b.share = true, 0 // The share goes with the hops.
 	s.Disarm(&b.timerC)
@@ -232,7 +245,7 @@ func (b *branch) alive(s *transaction.Shard, m *message.Message) {
 	if b.lookedUp {
 		s.Disarm(&b.silence)
 		if m.Status() != 503 {
-			b.c.p.health.works(b.last)
+			b.c.p.health.works(b.last, s.Now())
 		}
 	}
 }
