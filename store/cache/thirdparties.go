@@ -71,15 +71,19 @@ func (t *pairs) with(gone, added []pair) pairs {
 	}
 	for i, ch := range changes {
 		slices.SortFunc(ch.gone, comparePairs)
-		s := make([]pair, 0, len(c.shards[i])-len(ch.gone)+len(ch.added))
+		slices.SortFunc(ch.added, comparePairs)
+		// Both are in order and are merged: one who registers for a million users makes a large shard.
+		s, added := make([]pair, 0, len(c.shards[i])-len(ch.gone)+len(ch.added)), ch.added
 		for _, p := range c.shards[i] {
-			if _, goes := slices.BinarySearchFunc(ch.gone, p, comparePairs); !goes {
-				s = append(s, p)
+			if _, goes := slices.BinarySearchFunc(ch.gone, p, comparePairs); goes {
+				continue
 			}
+			for len(added) > 0 && comparePairs(added[0], p) < 0 {
+				s, added = append(s, added[0]), added[1:]
+			}
+			s = append(s, p)
 		}
-		s = append(s, ch.added...)
-		slices.SortFunc(s, comparePairs)
-		c.shards[i] = s
+		c.shards[i] = append(s, added...)
 	}
 	return c
 }
