@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -73,7 +74,9 @@ func SpeaksFor(c *x509.Certificate, name string) bool {
 func Names(c *x509.Certificate) []string {
 	names := Identities(c)
 	for _, ip := range c.IPAddresses {
-		names = append(names, ip.String())
+		if name := ip.String(); !slices.Contains(names, name) { // Some write an address as a DNS name as well, for phones that look there alone.
+			names = append(names, name)
+		}
 	}
 	return names
 }
