@@ -1,5 +1,5 @@
 # make            bin/sipd and bin/addsipuser, static and reproducible
-# make run        a server with two users on this machine; see README.md
+# make run        a server with two users on this machine; ARGS="--set Name=value" adds flags; see README.md
 # make test       everything a change must pass (PKGS=./config/... for a part); make test-deps installs what the
 #                 tests can use (Debian, root)
 # make check      format, vet, staticcheck, import table, module files
@@ -31,7 +31,7 @@ build:
 
 run: build
 	@if [ -z "$$(ls -A $(DATA) 2>/dev/null)" ]; then bin/sipd quickstart --data $(DATA) alice bob; else cat $(DATA)/quickstart.txt; fi
-	@exec bin/sipd run -D sqlite:$(DATA)/sipd.db
+	@exec bin/sipd run -D sqlite:$(DATA)/sipd.db $(ARGS)
 
 check:
 	@bad=$$(gofmt -l .); if [ -n "$$bad" ]; then echo "not gofmt-ed:"; echo "$$bad"; exit 1; fi

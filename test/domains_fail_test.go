@@ -201,6 +201,9 @@ func TestDomainsFail(t *testing.T) {
 	if status, _ := d.call(t, "sip:bob@"+farDomain); status != 200 {
 		t.Fatalf("got %d for a call to a domain that works, want 200", status)
 	}
+	if status, _ := d.call(t, "sip:bob@nowhere.later.example"); status != 404 {
+		t.Errorf("got %d for a call to a domain that does not exist, want 404", status)
+	}
 	for _, tc := range []struct {
 		name, domain string
 		status       int
@@ -227,6 +230,24 @@ func TestDomainsFail(t *testing.T) {
 		})
 	}
 	t.Run("silent name server", d.silentDNS)
+}
+
+// TestOwnCertificate: the log tells whom the certificate is of, and that it is of the host alone: others ask for the domain.
+func TestOwnCertificate(t *testing.T) {
+	t.Parallel()
+	ca := newAuthority(t)
+	for name, want := range map[string]string{
+		homeDomain:          `(?m)level=INFO msg=certificate .*names=one\.example until=`,
+		"sip." + homeDomain: `(?m)level=WARN msg="the certificate is of no domain of this server`,
+	} {
+		db := sqliteIn(t.TempDir())
+		fill(t, db, homeDomain)
+		p := startServer(t, nil, db, append(ca.issue(t, certificateLife, name).flags(), "--listen", "tls:127.0.0.1:0")...)
+		p.printed(t, 0, time.Second, want)
+		if warned := strings.Contains(p.output(), "of no domain"); warned != (name != homeDomain) {
+			t.Errorf("certificate of %s: warned %v:\n%s", name, warned, p.output())
+		}
+	}
 }
 
 // silentDNS makes local calls while the name server says nothing and calls to many other domains wait for it.
