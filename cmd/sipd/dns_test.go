@@ -1,14 +1,19 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"flag"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
 )
@@ -31,6 +36,7 @@ var dnsZone = []string{
 	`two.example.com. 30 IN A 192.0.2.2`,
 	`_sip._udp.closed.example. 60 IN SRV 0 0 0 .`,
 	`bare.example. 60 IN A 192.0.2.50`,
+	`local.example. 60 IN A 127.0.0.1`,
 	`circle.example. 60 IN CNAME circle.example.`,
 	`evil.example. 60 IN NAPTR 1 1 "s" "\027[31mSIP" "" evil.example.`,
 }
@@ -138,4 +144,101 @@ func TestExplainDNSTakesTheSettings(t *testing.T) {
 		{"a database that is not there", []string{"dns", "explain", "sip:bob@example.com", "-D", "oracle://x"}, 2, "no such kind of database"},
 		{"dns alone", []string{"dns"}, 2, "sub-commands"},
 	})
+}
+
+// TestStatusTellsOfPeers: a next hop that cannot be reached, the name servers and the certificate are on the page, in the log, and what
+// matters of them in /readyz.
+func TestStatusTellsOfPeers(t *testing.T) {
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed.Close() // Nobody listens there any more.
+	_, port, err := net.SplitHostPort(closed.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := dnsServer(t)
+	_, certFile, keyFile := selfSigned(t, t.TempDir(), "sip.example.com", time.Now().Add(10*24*time.Hour))
+	socket := filepath.Join(t.TempDir(), "admin.sock")
+	r := start(t, database(t), "--listen", "udp:127.0.0.1:0", "--listen", "tcp:127.0.0.1:0", "--listen", "tls:127.0.0.1:0", "--admin", "unix:"+socket,
+		"--set", "AuthMethod=none", "--set", "Resolver="+name, "--set", "TLSCertificate="+certFile, "--set", "TLSKey="+keyFile)
+	addr := strings.TrimPrefix(r.addrs[0], "udp:")
+	send := func(uri string) string {
+		t.Helper()
+		c, err := net.Dial("udp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+			t.Fatal(err)
+		}
+		_, err = io.WriteString(c, "MESSAGE "+uri+" SIP/2.0\r\nVia: SIP/2.0/UDP "+c.LocalAddr().String()+";branch=z9hG4bK1;rport\r\nFrom: <sip:alice@example.com>;tag=1\r\n"+
+			"To: <"+uri+">\r\nCall-ID: "+uri+"\r\nCSeq: 1 MESSAGE\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		buf := make([]byte, 4096)
+		n, err := c.Read(buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(buf[:n])
+	}
+	if got := send("sip:bob@local.example:" + port + ";transport=tcp"); !strings.HasPrefix(got, "SIP/2.0 500 ") {
+		t.Errorf("got %q, want 500", got)
+	}
+	if got := send("sip:bob@nobody.example"); !strings.HasPrefix(got, "SIP/2.0 404 ") {
+		t.Errorf("got %q, want 404", got)
+	}
+	page := func(path string, v any) {
+		t.Helper()
+		client := http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+		}}}
+		resp, err := client.Get("http://sipd" + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if err := json.NewDecoder(resp.Body).Decode(v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var st struct {
+		DownHops []struct{ Hop, Domain, Reason string } `json:"down_hops"`
+		Resolver struct {
+			Servers []struct {
+				Addr     string
+				Answered int
+			}
+			Cached int `json:"cache_entries"`
+		}
+		Certificate struct {
+			Names []string
+			Left  float64 `json:"days_left"`
+		}
+	}
+	page("/status", &st)
+	if len(st.DownHops) != 1 || st.DownHops[0].Hop != "tcp:127.0.0.1:"+port || st.DownHops[0].Domain != "local.example" || !strings.Contains(st.DownHops[0].Reason, "connection refused") {
+		t.Errorf("got down_hops %+v, want the one at port %s, with the reason", st.DownHops, port)
+	}
+	if s := st.Resolver; len(s.Servers) != 1 || s.Servers[0].Addr != name || s.Servers[0].Answered < 2 || s.Cached < 2 {
+		t.Errorf("got resolver %+v, want the answers of %s", s, name)
+	}
+	if c := st.Certificate; len(c.Names) != 1 || c.Names[0] != "sip.example.com" || c.Left < 9 || c.Left > 10 {
+		t.Errorf("got certificate %+v, want that of sip.example.com with ten days", c)
+	}
+	var ready struct {
+		Ready   bool
+		Reasons []string
+	}
+	page("/readyz", &ready)
+	if !ready.Ready || len(ready.Reasons) != 1 || !strings.HasPrefix(ready.Reasons[0], "the certificate of sip.example.com ends in 9.9") {
+		t.Errorf("got %+v, want ready, and that the certificate ends soon", ready)
+	}
+	r.waitFor(t, `msg="next hop is down" hop=tcp:127.0.0.1:`+port+` domain=local.example reason="cannot be reached: `)
+	r.signals <- syscall.SIGUSR2
+	r.waitFor(t, `down_hops="[{\"hop\":\"tcp:127.0.0.1:`+port)
 }

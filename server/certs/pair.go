@@ -17,8 +17,8 @@ import (
 const (
 	// lookEvery is how often the files are looked at: whoever renews a certificate waits no longer.
 	lookEvery = 10 * time.Second
-	// warnBefore is how long before its end a certificate is warned of, warnEvery how often.
-	warnBefore = 14 * 24 * time.Hour
+	// WarnBefore is how long before its end a certificate is warned of, warnEvery how often.
+	WarnBefore = 14 * 24 * time.Hour
 	warnEvery  = 24 * time.Hour
 	// maxFile bounds what is read: a chain is some kilobytes.
 	maxFile = 1 << 20
@@ -168,7 +168,7 @@ func (p *Pair) warn(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	over := now.After(end)
-	if end.Sub(now) > warnBefore || now.Sub(p.warned) < warnEvery && !(over && p.warned.Before(end)) {
+	if end.Sub(now) > WarnBefore || now.Sub(p.warned) < warnEvery && !(over && p.warned.Before(end)) {
 		return
 	}
 	p.warned = now

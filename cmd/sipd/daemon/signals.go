@@ -56,6 +56,7 @@ func (d *daemon) readiness() readiness {
 		return readiness{Reasons: []string{"draining"}}
 	}
 	r := readiness{Ready: true, Reasons: reasons(d.cache.Status(), d.location.Away(), time.Now())}
+	r.Reasons = append(r.Reasons, peerReasons(d.resolver.Status(time.Now()), d.certificateState(time.Now()))...)
 	if why := d.db.shut.Load(); why != nil {
 		r.Reasons = append(r.Reasons, "a newer sipd has changed the tables, nothing is read or written: "+(*why).Error())
 	}

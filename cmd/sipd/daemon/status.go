@@ -1,10 +1,12 @@
 package daemon
 
 import (
+	"encoding/json"
 	"log/slog"
 	"os"
 	"reflect"
 	"runtime/metrics"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -34,6 +36,10 @@ type status struct {
 	LogWritten       uint64 `json:"log_written"`
 	LogDropped       uint64 `json:"log_dropped"`
 
+	DownHops    []downHop         `json:"down_hops"` // next hops that have failed lately
+	Resolver    resolverState     `json:"resolver"`
+	Certificate *certificateState `json:"certificate"` // null: no TLS
+
 	Panics      int64  `json:"panics"` // caught; anything but 0 is a fault of ours
 	Goroutines  uint64 `json:"goroutines"`
 	Descriptors int    `json:"descriptors"` // -1: not known here
@@ -45,14 +51,16 @@ type status struct {
 
 // status reads the numbers. It stops nothing.
 func (d *daemon) status() status {
-	c, s := d.cache.Status(), d.server.Status()
+	now := time.Now()
+	c, s, names := d.cache.Status(), d.server.Status(), d.resolver.Status(now)
 	st := status{
 		Users: c.Users, Domains: c.Domains, Aliases: c.Aliases, Tables: c.Current, Watching: c.Watching, ProblemRows: len(c.Problems), Away: d.location.Away(),
 		ServerTransactions: s.ServerTransactions, ClientTransactions: s.ClientTransactions, OpenRequests: s.OpenRequests,
 		OldestSeconds:    int(d.server.Oldest() / time.Second),
 		ResponseContexts: s.Contexts, AnsweredContexts: s.Afterlives, DroppedMessages: s.Dropped,
 		Connections: d.sockets.Conns(), DroppedDatagrams: d.sockets.Dropped(),
-		Panics: s.Panics + int64(d.sockets.Panics()), Descriptors: descriptors(),
+		DownHops: downHops(d.server.Down()), Resolver: resolverStateOf(names), Certificate: d.certificateState(now),
+		Panics: s.Panics + int64(d.sockets.Panics()) + names.Panics, Descriptors: descriptors(),
 	}
 	if c.Err != nil {
 		st.TablesErr = c.Err.Error()
@@ -68,12 +76,29 @@ func (d *daemon) status() status {
 	return st
 }
 
-// attrs are the numbers for the log, under the same names.
+// certificateState is nil without TLS.
+func (d *daemon) certificateState(now time.Time) *certificateState {
+	if d.certificate == nil {
+		return nil
+	}
+	return certificateStateOf(d.certificate.Status(now))
+}
+
+// attrs are the numbers for the log, under the same names; what has parts is written as the page has it.
 func (s status) attrs() (list []slog.Attr) {
 	v := reflect.ValueOf(s)
 	for i := range v.NumField() {
 		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
-		list = append(list, slog.Any(name, v.Field(i).Interface()))
+		value := v.Field(i).Interface()
+		switch value.(type) {
+		case []downHop, resolverState, *certificateState:
+			text, err := json.Marshal(value)
+			if err != nil {
+				text = []byte(strconv.Quote(err.Error()))
+			}
+			value = json.RawMessage(text)
+		}
+		list = append(list, slog.Any(name, value))
 	}
 	return list
 }
