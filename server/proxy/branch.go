@@ -28,13 +28,16 @@ type branch struct {
 	silence  transaction.Timer
 	waiting  bool // for the answer of a look-up
 	lookedUp bool
-	domain   string // that was looked up
+	heir     *branch // to the next hop, tried because this one was silent
+	before   *branch // whose heir this one is
+	domain   string  // that was looked up
 }
 
 func (b *branch) reset() {
 	b.client, b.target, b.alt = nil, target.Target{}, transport.Flow{}
 	b.refused, b.tells = 0, false
 	b.overTCP, b.final, b.late, b.succeeded = false, false, false, false
+	b.heir, b.before = nil, nil
 	b.hops, b.last, b.waiting, b.lookedUp, b.domain = b.hops[:0], transport.Flow{}, false, false, ""
 }
 
@@ -101,6 +104,7 @@ func (b *branch) Ended(s *transaction.Shard, client *transaction.Client) {
 func (b *branch) ended(s *transaction.Shard, status int, m *message.Message) {
 	c := b.c
 	if b.final {
+		b.unlink()
 		// A hop that was given up for its silence may say something after all (16.7 steps 5 and 6).
 		if m != nil && status != 487 && !c.answered {
 			c.best.add(c.p, status, m, b)
@@ -109,6 +113,9 @@ func (b *branch) ended(s *transaction.Shard, status int, m *message.Message) {
 				c.settle(s)
 			}
 		}
+		return
+	}
+	if (m == nil || status == 503) && b.handBack(s) {
 		return
 	}
 	if status == 487 && b.late && !c.cancelled {

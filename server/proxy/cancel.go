@@ -31,7 +31,7 @@ func (c *Context) abort(s *transaction.Shard, status int) {
 // cancel cancels a pending INVITE branch (9.1); reason is the value of a Reason header (RFC 3326), may be nil. A non-INVITE
 // cannot be cancelled (9.1: SHOULD NOT).
 func (b *branch) cancel(s *transaction.Shard, reason []byte) {
-	if b.final || b.client == nil || !b.c.invite() {
+	if b.final && b.heir == nil || b.client == nil || !b.c.invite() {
 		return
 	}
 	var fields [1]message.Field
@@ -45,7 +45,7 @@ func (b *branch) cancel(s *transaction.Shard, reason []byte) {
 
 // giveUp cancels a branch that rang too long.
 func (b *branch) giveUp(s *transaction.Shard) {
-	if !b.final {
+	if !b.final || b.heir != nil {
 		b.late = true
 		b.cancel(s, causeReason(408))
 	}

@@ -221,8 +221,8 @@ func (b *branch) another(s *transaction.Shard, why string, until time.Duration) 
 	return true
 }
 
-// silent: the hop has said nothing for hopTimeout. The request goes to the next one in a branch of its own; should this one answer
-// after all it is cancelled, and a 2xx of it is forwarded as any.
+// silent: the hop has said nothing for hopTimeout. The request goes to the next one in a branch of its own, and whichever of them
+// says something first goes on. When none does, each has its 32 s (16.6 step 7).
 func (b *branch) silent(s *transaction.Shard) {
 	c := b.c
 	if b.final || b.client == nil || c.stopped || c.tx == nil || len(b.hops) == 0 {
@@ -233,19 +233,79 @@ func (b *branch) silent(s *transaction.Shard) {
 	next.hops = append(next.hops[:0], b.hops...)
 	b.hops = b.hops[:0]
 	c.p.health.failed(b.last, b.domain, "no answer", s.Now(), downTime)
-	b.giveUp(s)
 	b.final, b.share = true, 0 // The share goes with the hops.
+	b.heir, next.before = next, b
 	s.Disarm(&b.timerC)
-	c.best.add(c.p, 408, nil, b)
 	next.nextOf(s) // It counts in the place of b.
 }
 
-// answered notes that a hop lives.
-func (b *branch) alive(s *transaction.Shard, m *message.Message) {
-	if b.lookedUp {
-		s.Disarm(&b.silence)
-		if m.Status() != 503 {
-			b.c.p.health.works(b.last, s.Now())
-		}
+// takeBack: a hop that was silent has said something, and those that were tried in its place have not.
+func (b *branch) takeBack(s *transaction.Shard) {
+	last := b.heir
+	for last.heir != nil {
+		last = last.heir
 	}
+	b.final, b.share = false, last.share
+	b.hops = append(b.hops[:0], last.hops...)
+	b.heir = nil
+	last.before.forsake(s, b)
+	last.before, last.share, last.hops = nil, 0, last.hops[:0]
+	last.giveUp(s)
+	s.Disarm(&last.timerC)
+	s.Disarm(&last.silence)
+	last.final = true
+	if b.c.invite() {
+		b.resetTimerC(s)
+	}
+}
+
+// forsake cancels, as soon as they say something, b and those before it that were silent, as far as until: another hop serves.
+func (b *branch) forsake(s *transaction.Shard, until *branch) {
+	for b != nil && b != until {
+		b.late = true
+		b.cancel(s, causeReason(408))
+		b.heir = nil
+		b, b.before = b.before, nil
+	}
+}
+
+// handBack makes b, which has failed without an answer, give its place back to one before it that may still say something.
+func (b *branch) handBack(s *transaction.Shard) bool {
+	old := b.before
+	if b.before = nil; old == nil || b.c.stopped || b.c.tx == nil {
+		return false
+	}
+	old.final, old.share, old.heir = false, b.share, nil
+	b.final, b.share = true, 0
+	s.Disarm(&b.timerC)
+	s.Disarm(&b.silence)
+	return true
+}
+
+// unlink takes b, which has failed while another was tried in its place, out of their row.
+func (b *branch) unlink() {
+	if b.heir != nil {
+		b.heir.before = b.before
+	}
+	if b.before != nil {
+		b.before.heir = b.heir
+	}
+	b.heir, b.before = nil, nil
+}
+
+// alive notes that a hop lives.
+func (b *branch) alive(s *transaction.Shard, m *message.Message) {
+	if !b.lookedUp {
+		return
+	}
+	s.Disarm(&b.silence)
+	if m.Status() == 503 {
+		return
+	}
+	b.c.p.health.works(b.last, s.Now())
+	if b.heir != nil {
+		b.takeBack(s)
+	}
+	b.before.forsake(s, nil)
+	b.before = nil
 }
