@@ -26,13 +26,29 @@ func TestRandomCalls(t *testing.T) {
 	for i := range randomCalls {
 		seed := uint64(i)
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { randomCall(t, rand.New(rand.NewPCG(seed, 3261))) })
+			synctest.Test(t, func(t *testing.T) { randomCall(t, rand.New(rand.NewPCG(seed, 3261)), false) })
 		})
 	}
 }
 
-func randomCall(t *testing.T, r *rand.Rand) {
+// TestRandomFailover is TestRandomCalls with a contact that is a name: two or three hops lie behind it, some of which are dead,
+// refuse, say 503 or ring late, and the name server may be slow or silent. Besides, where nothing else decides, the first hop that
+// lives does (RFC 3263 4.3).
+func TestRandomFailover(t *testing.T) {
+	for i := range randomCalls {
+		seed := uint64(i)
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { randomCall(t, rand.New(rand.NewPCG(seed, 3263)), true) })
+		})
+	}
+}
+
+// randomCall is one call to bob, who has some telephones and, byName, a contact whose next hops must be looked up.
+func randomCall(t *testing.T, r *rand.Rand, byName bool) {
 	lost := []float64{0, 0, 0.1, 0.25}[r.IntN(4)]
+	if byName {
+		lost = min(lost, 0.1) // With more it happens that each of a dozen ACKs is lost.
+	}
 	doubled := []float64{0, 0.1}[r.IntN(2)]
 	n := siptest.NewNet(siptest.ServerAddr, siptest.ServerAddr6)
 	seeds := [2]uint64{r.Uint64(), r.Uint64()}
@@ -61,7 +77,13 @@ func randomCall(t *testing.T, r *rand.Rand) {
 		f.Settings = append(f.Settings, flow.Setting{Name: "ForkOnTimeout", Value: "cancel"})
 	}
 	var phones []*siptest.Phone
-	for i := range 1 + r.IntN(4) {
+	others := 1 + r.IntN(4)
+	want := 0 // what the hops behind the name decide, 0: not known
+	if byName {
+		others = r.IntN(3)
+		phones, want = randomHops(t, r, n, f)
+	}
+	for i := range others {
 		addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(11 + i)}), 5060)
 		p := siptest.NewPhone(n.Host(addr), fmt.Sprintf("bob%d", i+1))
 		p.Ring = time.Duration(r.IntN(600)) * time.Millisecond
@@ -71,6 +93,9 @@ func randomCall(t *testing.T, r *rand.Rand) {
 		f.Peers = append(f.Peers, &flow.Peer{Name: p.User, Addr: addr, AOR: "bob@example.org", Bound: &flow.Binding{
 			AOR: "bob@example.org", URI: "sip:" + p.User + "@" + addr.String(), Milli: []int{1000, 960, 500, 100}[r.IntN(4)], Expires: time.Hour}})
 	}
+	if others > 0 || lost > 0 {
+		want = 0
+	}
 	caller := siptest.NewPhone(n.Host(netip.MustParseAddrPort("10.0.0.1:5060")), "alice")
 	system := startServer(t, n, f)
 	synctest.Wait()
@@ -78,8 +103,10 @@ func randomCall(t *testing.T, r *rand.Rand) {
 	var giveUp time.Duration
 	switch r.IntN(4) {
 	case 0:
+		want = 0
 		giveUp = time.Duration(r.IntN(12_000)) * time.Millisecond
 	case 1: // About when somebody answers: the messages cross.
+		want = 0
 		giveUp = phones[r.IntN(len(phones))].Answer + time.Duration(r.IntN(200))*time.Millisecond
 	}
 	caller.Call("random", "sip:bob@example.org", giveUp, time.Second)
@@ -98,6 +125,9 @@ func randomCall(t *testing.T, r *rand.Rand) {
 	}
 	if success > 0 && failure > 0 || failure > 1 || success+failure == 0 {
 		t.Errorf("the caller got final responses %v, want 2xx or one other", out.Finals)
+	}
+	if want != 0 && (len(out.Finals) != 1 || out.Finals[0] != want) {
+		t.Errorf("the caller got %v, want %d of the first hop that lives", out.Finals, want)
 	}
 	for _, p := range phones {
 		for _, in := range p.Incoming() {
@@ -126,4 +156,63 @@ func randomCall(t *testing.T, r *rand.Rand) {
 			t.Logf("%8.3f %v -> %v %.60q", e.At.Sub(n.Log()[0].At).Seconds(), e.From, e.To, e.Data)
 		}
 	}
+}
+
+// randomHops gives bob a contact by name with two or three hops in an order, and tells how the call ends when there is nothing
+// else: with what the first hop says that can be reached and does not say 503.
+func randomHops(t *testing.T, r *rand.Rand, n *siptest.Net, f *flow.Flow) (phones []*siptest.Phone, want int) {
+	t.Helper()
+	dns := func(d flow.DNS) {
+		if d.TTL = 300; d.Does != "" {
+			d.TTL = 0
+		}
+		if err := n.Names.Change(&d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, decided := 500, false
+	for i := range 2 + r.IntN(2) {
+		addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(51 + i)}), 5060)
+		p := siptest.NewPhone(n.Host(addr), fmt.Sprintf("hop%d", i+1))
+		phones = append(phones, p)
+		p.Ring = time.Duration(r.IntN(600)) * time.Millisecond
+		p.Answer = p.Ring + time.Duration(r.IntN(12_000))*time.Millisecond
+		p.Status = []int{200, 200, 486, 404, 603, 500}[r.IntN(6)]
+		switch r.IntN(7) {
+		case 0, 1:
+			if p.Host.Dead = true; !decided {
+				want = 408 // Also when the next ones refuse: it keeps its 32 s (16.6 step 7).
+			}
+		case 2:
+			p.Host.Refuses = true
+		case 3, 4: // It rings first: whoever was silent before it has lost his chance.
+			if p.Status = 503; !decided {
+				want = 500
+			}
+		case 5: // After it was given up, or at that moment.
+			p.Ring += 3500 * time.Millisecond
+			p.Answer += 3500 * time.Millisecond
+			if !decided {
+				want, decided = 0, true
+			}
+		default:
+			if !decided {
+				want, decided = p.Status, true
+			}
+		}
+		name := fmt.Sprintf("hop%d.gate.example", i+1)
+		dns(flow.DNS{Name: "_sip._udp.gate.example", Type: "SRV", Data: fmt.Sprintf("%d 0 5060 %s", 10*i, name)})
+		dns(flow.DNS{Name: name, Type: "A", Data: addr.Addr().String()})
+	}
+	switch r.IntN(6) {
+	case 0:
+		dns(flow.DNS{Does: "slow", Delay: time.Duration(r.IntN(3000)) * time.Millisecond})
+		want = 0
+	case 1:
+		dns(flow.DNS{Name: fmt.Sprintf("hop%d.gate.example", 1+r.IntN(2)), Does: "silent"})
+		want = 0
+	}
+	f.Peers = append(f.Peers, &flow.Peer{Name: "gate", Addr: phones[0].Host.Addr, AOR: "bob@example.org", Bound: &flow.Binding{
+		AOR: "bob@example.org", URI: "sip:bob@gate.example", Milli: []int{1000, 500}[r.IntN(2)], Static: true}})
+	return phones, want
 }
