@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"os"
 	"os/exec"
 	"regexp"
 	"slices"
@@ -21,13 +22,10 @@ import (
 // domains is a server of homeDomain, a second one with several domains, and the name server that leads from one to the other, all on
 // loopback. Its users are scripted.
 type domains struct {
-	ca    *authority
-	dns   *nameServer
-	at    netip.AddrPort // the home server
-	home  *process
-	far   netip.AddrPort // the second server's TLS listener
-	line  *line          // of alice and carol, at home
-	other *line          // of bob, at the second server
+	ca   *authority
+	dns  *nameServer
+	home *process
+	line *line // of alice and carol, at home
 }
 
 // Where the zones lead, besides the far server.
@@ -49,18 +47,11 @@ func zone(servers ...netip.AddrPort) string {
 func newDomains(t *testing.T) *domains {
 	t.Helper()
 	need(t, "nsd")
-	d := &domains{ca: newAuthority(t), at: freePort(t), far: freePort(t)}
+	d := &domains{ca: newAuthority(t)}
 	e := elsewhere{dead: refuse(t), hung: hang(t)}
 	e.wrong = d.shake(t, d.ca.issue(t, certificateLife, "somebody.example"))
 	e.expired = d.shake(t, d.ca.issue(t, -time.Hour, "expired.example"))
 	e.selfSigned = d.shake(t, d.ca.selfSigned(t, "self.example"))
-	names := freePort(t)
-	d.dns = serveZones(t, func(argv ...string) *exec.Cmd { return exec.Command(argv[0], argv[1:]...) },
-		strings.Replace(names.String(), ":", "@", 1), map[string]string{
-			farDomain: zone(d.far), "later.example": zone(d.far),
-			"dead.example": zone(e.dead, d.far), "hung.example": zone(e.hung, d.far), "nobody.example": zone(e.dead),
-			"wrong.example": zone(e.wrong), "expired.example": zone(e.expired), "self.example": zone(e.selfSigned),
-		})
 	homeDB, farDB := sqliteIn(t.TempDir()), sqliteIn(t.TempDir())
 	fill(t, homeDB, homeDomain, "alice", "carol")
 	fill(t, farDB, farDomain, "bob")
@@ -69,23 +60,31 @@ func newDomains(t *testing.T) *domains {
 	for _, name := range farNames {
 		run(t, built(t, "sipd"), "domain", "add", name, "--canonical", farDomain, "-D", farDB.url)
 	}
-	resolver := []string{"--set", "Resolver=" + names.String()}
-	d.home = trusting(t, d.ca.roots, nil, homeDB, slices.Concat(resolver, d.ca.issue(t, certificateLife, homeDomain).flags(),
-		listening("udp:"+d.at.String(), "tcp:"+d.at.String(), "tls:127.0.0.1:0"))...)
-	farPlain := freePort(t)
-	trusting(t, d.ca.roots, nil, farDB, slices.Concat(resolver, d.ca.issue(t, certificateLife, append(farNames, farDomain)...).flags(),
-		listening("udp:"+farPlain.String(), "tcp:"+farPlain.String(), "tls:"+d.far.String()))...)
-	d.line, d.other = openLine(t, d.at), openLine(t, farPlain)
+	anywhere := []string{"--listen", "udp:127.0.0.1:0", "--listen", "tls:127.0.0.1:0"}
+	far := trusting(t, d.ca.roots, nil, farDB, slices.Concat(anywhere, d.ca.issue(t, certificateLife, append(farNames, farDomain)...).flags())...)
+	to := bound(t, far, "tls")
+	names := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, byte(os.Getpid() >> 8), byte(os.Getpid()), 53}), 5300) // Nobody else's.
+	d.dns = serveZones(t, func(argv ...string) *exec.Cmd { return exec.Command(argv[0], argv[1:]...) },
+		strings.Replace(names.String(), ":", "@", 1), map[string]string{
+			farDomain: zone(to), "later.example": zone(to),
+			"dead.example": zone(e.dead, to), "hung.example": zone(e.hung, to), "nobody.example": zone(e.dead),
+			"wrong.example": zone(e.wrong), "expired.example": zone(e.expired), "self.example": zone(e.selfSigned),
+		})
+	d.home = trusting(t, d.ca.roots, nil, homeDB, slices.Concat(anywhere, d.ca.issue(t, certificateLife, homeDomain).flags(), []string{"--set", "Resolver=" + names.String()})...)
+	d.line = openLine(t, bound(t, d.home, "udp"))
 	d.line.register(t, userOf("carol", homeDomain))
-	d.other.register(t, userOf("bob", farDomain))
+	openLine(t, bound(t, far, "udp")).register(t, userOf("bob", farDomain))
 	return d
 }
 
-func listening(on ...string) (flags []string) {
-	for _, l := range on {
-		flags = append(flags, "--listen", l)
+// bound returns where a server listens, of its first listener of a transport.
+func bound(t testing.TB, p *process, transport string) netip.AddrPort {
+	t.Helper()
+	m := regexp.MustCompile(`msg=listening listeners=.*\b` + transport + `:(127[0-9.]+:\d+)`).FindStringSubmatch(p.output())
+	if m == nil {
+		t.Fatalf("no listener of %s:\n%s", transport, p.output())
 	}
-	return flags
+	return netip.MustParseAddrPort(m[1])
 }
 
 // userOf is a user that fill has made.
