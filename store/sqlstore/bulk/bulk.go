@@ -236,22 +236,35 @@ func (m *merge) undo(ctx context.Context) error {
 }
 
 // exclusively calls do in a transaction that has SQLite's lock from the beginning.
+//
+// Beginning and end are not cut short: of a COMMIT that was, it would not be known whether the rows are in, and undo would leave them there. Both
+// are bounded all the same, the one by busy, the other by the disk.
 func (m *merge) exclusively(ctx context.Context, do func() error) error {
+	whole := context.WithoutCancel(ctx)
 	for {
-		_, err := m.conn.ExecContext(ctx, "BEGIN IMMEDIATE")
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		_, err := m.conn.ExecContext(whole, "BEGIN IMMEDIATE")
 		if err == nil {
 			break
 		}
-		if !m.busy(err) || ctx.Err() != nil {
+		if !m.busy(err) {
 			return err
 		}
 	}
 	err := do()
 	if err == nil {
-		_, err = m.conn.ExecContext(ctx, "COMMIT")
+		err = ctx.Err()
+	}
+	if err == nil {
+		_, err = m.conn.ExecContext(whole, "COMMIT")
 	}
 	if err != nil {
-		_, back := m.conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
+		_, back := m.conn.ExecContext(whole, "ROLLBACK")
+		if ctx.Err() != nil {
+			back = nil // A statement that is cut short has rolled back by itself.
+		}
 		return errors.Join(err, back)
 	}
 	return nil
