@@ -32,7 +32,6 @@ type Sockets struct {
 	refused  throttle
 	readErrs throttle
 	shakes   throttle
-	domains  sync.Map // Domain -> *throttle
 }
 
 var _ Network = (*Sockets)(nil)

@@ -73,22 +73,9 @@ func (s *Sockets) open(ctx context.Context, c *conn, local netip.Addr) {
 	if err == nil {
 		err = s.serveConn(c, nc, false)
 	} else {
-		s.unreached(c, err)
+		s.log.Debug("connect", "dst", c.flow.Remote, "err", err)
 	}
 	c.finish(err, nc != nil)
-}
-
-// unreached logs why a connection was not made. An operator is told of domains that cannot be called, each for itself: a domain
-// whose certificate is bad must not hide behind another one, nor behind strangers who knock here.
-func (s *Sockets) unreached(c *conn, err error) {
-	if c.flow.Domain == 0 || errors.Is(err, context.Canceled) || errors.Is(err, net.ErrClosed) { // A phone, or the end of the server.
-		s.log.Debug("connect", "dst", c.flow.Remote, "err", err)
-		return
-	}
-	t, _ := s.domains.LoadOrStore(c.flow.Domain, new(throttle)) // at most maxDomains
-	if more, ok := t.(*throttle).allow(time.Now()); ok {
-		s.log.Warn("next hop failed", "domain", s.tls.Domains.Name(c.flow.Domain), "hop", c.flow.Proto.Param()+":"+c.flow.Remote.String(), "err", err, "suppressed", more)
-	}
 }
 
 // connect waits for its turn and dials. Both waits have the connect limit.
@@ -168,13 +155,7 @@ func (s *Sockets) serveConn(c *conn, nc *net.TCPConn, accepted bool) error {
 	var tls *tlsConn
 	if err == nil && c.flow.Proto == TLS {
 		if tls, err = s.handshake(c, nc, rc, accepted); err != nil {
-			if accepted || c.flow.Domain == 0 {
-				if more, ok := s.shakes.allow(time.Now()); ok {
-					s.log.Info("TLS refused", "peer", c.flow.Remote, "err", err, "suppressed", more)
-				}
-			} else {
-				s.unreached(c, err)
-			}
+			s.refusedTLS(c, accepted, err)
 		}
 	}
 	if err == nil {
@@ -187,6 +168,22 @@ func (s *Sockets) serveConn(c *conn, nc *net.TCPConn, accepted bool) error {
 	err = s.readConn(c, nc, rc, accepted)
 	s.log.Debug("connection ended", "src", c.flow.Remote, "err", err)
 	return err
+}
+
+// refusedTLS logs a handshake that has failed. Of a next hop by name the proxy tells, with the reason: a domain whose certificate is bad must not
+// hide behind strangers who knock here.
+func (s *Sockets) refusedTLS(c *conn, accepted bool, err error) {
+	name := ""
+	if s.tls != nil {
+		name = s.tls.Domains.Name(c.flow.Domain)
+	}
+	if _, noAddr := netip.ParseAddr(name); !accepted && name != "" && noAddr != nil {
+		s.log.Debug("TLS refused", "peer", c.flow.Remote, "domain", name, "err", err)
+		return
+	}
+	if more, ok := s.shakes.allow(time.Now()); ok {
+		s.log.Info("TLS refused", "peer", c.flow.Remote, "err", err, "suppressed", more)
+	}
 }
 
 // readConn reads messages from nc until it ends. partial is true while a message must arrive in time: one that has begun,
