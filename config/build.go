@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -155,6 +156,7 @@ func newBuilder() *builder {
 			RateLimit:        true,
 			ForkOnTimeout:    "add",
 			ForeignDomain:    "proxy",
+			NumericVia:       true,
 			MaxContacts:      20,
 			Values:           map[string][]string{},
 			Sources:          map[string]string{},
@@ -222,7 +224,31 @@ func (b *builder) finish() error {
 			}
 		}
 	}
-	return b.checkTLS()
+	b.findCampus()
+	return errors.Join(b.nameVia(), b.checkTLS())
+}
+
+// nameVia settles ViaName.
+func (b *builder) nameVia() error {
+	switch {
+	case b.ProxyName != "":
+		b.ViaName = b.ProxyName
+		return nil
+	case b.NumericVia:
+		return nil
+	case b.ServerName != "":
+		b.ViaName = b.ServerName
+	default:
+		name, err := os.Hostname()
+		if err == nil {
+			b.ViaName, err = host(Value{Args: []string{name}})
+		}
+		if err != nil {
+			return &Error{"NumericVia", b.Sources["NumericVia"], "false needs a name, and the machine has none that can be taken; write ServerName or ProxyName"}
+		}
+	}
+	b.note(b.Sources["NumericVia"] + ": NumericVia false: telephones and servers must find us by the name " + b.ViaName)
+	return nil
 }
 
 // tlsPort is the port of sips (RFC 3261 19.1.2).

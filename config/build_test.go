@@ -2,6 +2,7 @@ package config
 
 import (
 	"crypto/sha256"
+	"fmt"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -120,6 +121,16 @@ func TestBuild(t *testing.T) {
 		{"listeners win over Port", set("Port", "5080", "Listen", "udp:127.0.0.1:1"), func(s *Settings) any { return len(s.Listen) }, 1},
 		{"networks", set("LocalNets", "10.1.2.3/8 192.0.2.1,2001:db8::/32"), func(s *Settings) any { return s.LocalNets },
 			[]netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("2001:db8::/32")}},
+		{"next hops", set("AllowedNextHops", "127.0.0.1:5080, 169.254.1.9/16 [fe80::/10]:5060,::1 [::1] 224.0.1.75", "AllowedNextHops", "10.0.0.0/8:5070"),
+			func(s *Settings) any { return fmt.Sprint(s.AllowedNextHops) }, "[127.0.0.1:5080 169.254.0.0/16 [fe80::/10]:5060 ::1 ::1 224.0.1.75 10.0.0.0/8:5070]"},
+		{"numeric Via", nil, func(s *Settings) any { return s.ViaName }, ""},
+		{"the name of the server in Via", set("ServerName", "sip.Example.com", "NumericVia", "false"), func(s *Settings) any { return s.ViaName }, "sip.example.com"},
+		{"ServerName alone", set("ServerName", "sip.example.com"), func(s *Settings) any { return s.ViaName }, ""},
+		{"ProxyName before ServerName", set("ServerName", "sip.example.com", "NumericVia", "false", "ProxyName", "edge.example.com"), func(s *Settings) any { return s.ViaName }, "edge.example.com"},
+		{"ProxyName alone", set("ProxyName", "edge.example.com"), func(s *Settings) any { return s.ViaName }, "edge.example.com"},
+		{"ProxyName is an IPv6 address", set("ProxyName", "[2001:DB8::0:1]"), func(s *Settings) any { return s.ViaName }, "2001:db8::1"},
+		{"a name in Via, told", set("ServerName", "sip.example.com", "NumericVia", "false"), func(s *Settings) any { return strings.Join(s.Notes, "\n") + "\n" },
+			"PrivateKey is not set: a random one serves until the next start; `sipd db migrate` makes one that stays\n--set: NumericVia false: telephones and servers must find us by the name sip.example.com\n"},
 		{"no log", set("RequestLog", "none"), func(s *Settings) any { return s.RequestLog }, "none"},
 		{"404 hides ambiguity", set("DisplayAmbiguous", "404"), func(s *Settings) any { return s.AmbiguousStatus }, 404},
 		{"names in lower case", set("ServerName", "CS.Columbia.edu."), func(s *Settings) any { return s.ServerName }, "cs.columbia.edu"},
@@ -181,6 +192,15 @@ func TestBuildErrors(t *testing.T) {
 		{"no algorithm", set("DigestAlgorithms", ","), []string{"missing"}},
 		{"network", set("LocalNets", "10.0.0.0/33"), []string{"192.0.2.0/24"}},
 		{"host name", set("ProxyName", "a b"), []string{"sip.example.com"}},
+		{"next hop by name", set("AllowedNextHops", "localhost:5080"), []string{`"localhost:5080"`, "127.0.0.1:5080"}},
+		{"next hop, port", set("AllowedNextHops", "127.0.0.1:0"), []string{"127.0.0.1:5080"}},
+		{"next hop, a port too large", set("AllowedNextHops", "127.0.0.1:70000"), []string{"127.0.0.1:5080"}},
+		{"next hop, IPv6 and port without brackets", set("AllowedNextHops", "fe80::/10:5060"), []string{"[fe80::/10]:5060"}},
+		{"next hop, half a bracket", set("AllowedNextHops", "[::1"), []string{"[fe80::/10]:5060"}},
+		{"next hop, half a bracket and port", set("AllowedNextHops", "[::1:5060"), []string{"[fe80::/10]:5060"}},
+		{"next hop, IPv6 group", set("AllowedNextHops", "ff02::1"), []string{"18.1.1"}},
+		{"no next hop", set("AllowedNextHops", ","), []string{"missing"}},
+		{"too many next hops", set("AllowedNextHops", strings.Repeat("127.0.0.1,", 65)), []string{"65 items; at most 64"}},
 		{"regex", set("Domain", "(cs"), []string{"regular expression"}},
 		{"facility", set("RequestLog", "@user.error"), []string{"facility.severity", "warning"}},
 		{"none and another", set("RequestLog", "none", "RequestLog", "sql"), []string{"`none`"}},

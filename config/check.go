@@ -18,6 +18,7 @@ const (
 	maxResolvers = 8    // a name that none of them knows is asked of all
 	maxListen    = 64   // sockets: one a transport and address
 	maxLocalNets = 256  // a prefix a campus network
+	maxNextHops  = 64   // exceptions, which are looked through for each next hop that needs one
 	maxValue     = 8192 // bytes of one value; certificates are named, not written
 )
 
@@ -41,7 +42,7 @@ func list(v Value) []string {
 
 // one accepts any text: the part of sipd that acts on it checks the rest.
 func one(_ *builder, v Value) error {
-	if v.Name == "LogFormat" || v.Name == "LogCondition" || v.Name == "AllowedNextHops" {
+	if v.Name == "LogFormat" || v.Name == "LogCondition" {
 		v.Args = []string{strings.Join(v.Args, " ")} // lists, and formats that people do not quote
 	}
 	_, err := single(v)
@@ -296,12 +297,16 @@ func portRange(_ *builder, v Value) error {
 // hostPattern is a host name or an address: what may stand in a Via.
 var hostPattern = regexp.MustCompile(`^([A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?\.?)+$`)
 
+// host reads a host name, or an address without its brackets.
 func host(v Value) (string, error) {
 	text, err := single(v)
 	if err != nil {
 		return "", err
 	}
-	if _, err := netip.ParseAddr(strings.Trim(text, "[]")); err != nil && (len(text) > 255 || !hostPattern.MatchString(text)) {
+	if a, err := netip.ParseAddr(strings.Trim(text, "[]")); err == nil && a.Zone() == "" {
+		return a.Unmap().String(), nil
+	}
+	if len(text) > 255 || !hostPattern.MatchString(text) {
 		return "", fmt.Errorf("got %q; write a host name: sip.example.com", text)
 	}
 	return strings.ToLower(strings.TrimSuffix(text, ".")), nil
@@ -338,24 +343,6 @@ func publicAddress(b *builder, v Value) error {
 		return fmt.Errorf("got %q; write the address that the world sees: 192.0.2.1", text)
 	}
 	b.PublicAddress = a.Unmap()
-	return nil
-}
-
-func localNets(b *builder, v Value) error {
-	for _, item := range list(v) {
-		p, err := netip.ParsePrefix(item)
-		if err != nil {
-			a, err := netip.ParseAddr(item)
-			if err != nil || a.Zone() != "" {
-				return fmt.Errorf("got %q; write networks: 192.0.2.0/24, 2001:db8::/32", item)
-			}
-			p = netip.PrefixFrom(a, a.BitLen())
-		}
-		b.LocalNets = append(b.LocalNets, p.Masked())
-	}
-	if len(b.LocalNets) > maxLocalNets {
-		return fmt.Errorf("%d networks; at most %d", len(b.LocalNets), maxLocalNets)
-	}
 	return nil
 }
 

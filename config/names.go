@@ -64,7 +64,7 @@ var settings = []setting{
 	{name: "UseThreadPool", use: dead, def: "true", why: "there is no thread pool to size", check: checkBool},
 
 	{name: "AdminListen", def: "127.0.0.1:8060", check: adminListen},
-	{name: "AllowedNextHops", use: later, check: one},
+	{name: "AllowedNextHops", repeat: true, check: allowedNextHops},
 	{name: "AmbiguousStatus", def: "485", check: ambiguousStatus},
 	{name: "Daemonize", use: later, def: "false", check: checkBool},
 	{name: "Debug", check: debug},
@@ -73,7 +73,7 @@ var settings = []setting{
 	{name: "ForkOnTimeout", def: "add", check: forkOnTimeout},
 	{name: "GatewayClassOf", use: later, def: "owner", check: word("owner", "caller")},
 	{name: "Listen", repeat: true, def: "udp:0.0.0.0:5060, tcp:0.0.0.0:5060, udp:[::]:5060, tcp:[::]:5060", check: listen},
-	{name: "LocalNets", use: later, repeat: true, check: localNets},
+	{name: "LocalNets", repeat: true, check: localNets},
 	{name: "LogQueueDir", check: text(func(s *Settings) *string { return &s.LogQueueDir })},
 	{name: "MaxContacts", def: "20", check: maxContacts},
 	{name: "MaxExpires", def: "7200", check: seconds(1, maxExpires, func(b *builder) *duration { return &b.maxExpires })},
@@ -81,7 +81,7 @@ var settings = []setting{
 	// RFC 3261 10.3 step 7: 423 is for intervals below an hour only, so a larger minimum could not be enforced.
 	{name: "MinExpires", def: "60", check: seconds(1, 3600, func(b *builder) *duration { return &b.minExpires })},
 	{name: "NATMode", use: later, check: one},
-	{name: "NumericVia", use: later, def: "true", check: checkBool},
+	{name: "NumericVia", def: "true", check: boolean(func(s *Settings) *bool { return &s.NumericVia })},
 	{name: "PublicAddress", check: publicAddress},
 	{name: "RateLimit", use: later, def: "on", check: boolean(func(s *Settings) *bool { return &s.RateLimit })},
 	{name: "Refresh", def: "900", check: seconds(1, 86400, func(b *builder) *duration { return &b.refresh })},

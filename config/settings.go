@@ -29,7 +29,9 @@ func (l Listen) String() string { return l.Transport + ":" + l.Addr.String() }
 // Settings is every setting of one server, validated. It never changes; a reload makes a new one.
 type Settings struct {
 	ServerName       string // FQDN or ""
-	ProxyName        string // "": the numeric address of the side the next hop is on
+	ProxyName        string
+	NumericVia       bool   // without a ProxyName, Via and Record-Route have addresses
+	ViaName          string // what they have: ProxyName, or a name where NumericVia is false; "": the address of the side the next hop is on
 	Listen           []Listen
 	ListenDefault    bool   // nobody named a listener: those of an address family the machine lacks are left out
 	AdminListen      string // "off", "ADDR:PORT" or "unix:PATH"
@@ -41,15 +43,16 @@ type Settings struct {
 	AmbiguousStatus  int // 485 or 404
 	RecordRoute      bool
 	RateLimit        bool
-	ForkOnTimeout    string        // "add" or "cancel"
-	TimeOut          time.Duration // wait for a group of contacts, 30 s
-	Expires          time.Duration // default 3600 s
-	MinExpires       time.Duration // 60 s
-	MaxExpires       time.Duration // 7200 s
-	MaxContacts      int           // 20
-	RequestLog       string        // "sql" or "none"
-	Refresh          time.Duration // full refresh of the cache, 900 s
-	LocalNets        []netip.Prefix
+	ForkOnTimeout    string         // "add" or "cancel"
+	TimeOut          time.Duration  // wait for a group of contacts, 30 s
+	Expires          time.Duration  // default 3600 s
+	MinExpires       time.Duration  // 60 s
+	MaxExpires       time.Duration  // 7200 s
+	MaxContacts      int            // 20
+	RequestLog       string         // "sql" or "none"
+	Refresh          time.Duration  // full refresh of the cache, 900 s
+	LocalNets        []netip.Prefix // as written; OnCampus knows the default
+	AllowedNextHops  []NextHop
 	PublicAddress    netip.Addr
 	StateDir         string // what the server keeps on disk for itself; "" is beside an SQLite file, "off" nowhere
 	LogQueueDir      string // rows of the request log that wait for the database; "" is StateDir
@@ -63,6 +66,8 @@ type Settings struct {
 	TLSKey           string
 	TLSClientCA      string
 	Debug            []string // categories of -d: all, sql, net, sdp, misc
+
+	campus []netip.Prefix // LocalNets, or what stands for it
 
 	// Values holds what was written, by name in the spelling of the manual, after precedence; several values of one name
 	// in order. Settings that this version does not act on live here alone.

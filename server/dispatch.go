@@ -49,14 +49,14 @@ func (s *Server) preprocess(x *scratch) bool {
 	return false
 }
 
-// Local is proxy.Locals: does a Route URI name this proxy. A host name does when it is ProxyName, ServerName or one of our
-// domains, unless its port is none of ours.
+// Local is proxy.Locals: does a Route URI name this proxy. A host does when it is what we write there, and a host name also when it
+// is ServerName or one of our domains, unless its port is none of ours.
 func (x *scratch) Local(u sipaddr.URI) bool {
-	if _, numeric := u.Addr(); numeric {
+	set := x.tables.Settings
+	if _, numeric := u.Addr(); numeric && !x.server.named(u.Host) {
 		return x.ownURI(&u)
 	}
-	set := x.tables.Settings
-	named := equalFold(u.Host, set.ProxyName) || equalFold(u.Host, set.ServerName) || x.tables.Domain(u.Host) != nil
+	named := x.server.named(u.Host) || equalFold(u.Host, set.ServerName) || x.tables.Domain(u.Host) != nil
 	return named && (!u.HasPort || listens(set, u.Port))
 }
 

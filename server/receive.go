@@ -44,19 +44,30 @@ func (s *Server) Receive(out *transport.Out, from transport.Flow, raw []byte) {
 	}
 }
 
-// inserts tells whether the sent-by of a response's topmost Via is one that we write (RFC 3261 18.1.2): ProxyName, or the
-// address of a listener. local is where the response came to, most often just that.
+// inserts tells whether the sent-by of a response's topmost Via is one that we write (RFC 3261 18.1.2): our name or the address of a
+// listener, and its port. local is where the response came to, most often just that.
 func (s *Server) inserts(top *message.ViaValue, local netip.AddrPort) bool {
-	if equalFold(top.Host, s.name) {
-		return true
+	port := top.Port
+	if port == 0 { // 18.1.1
+		port = 5060
+		if proto, ok := transport.ParseProto(top.Transport); ok && proto == transport.TLS {
+			port = 5061
+		}
 	}
 	addr, ok := sipaddr.ParseIP(top.Host)
-	port := top.Port
-	if port == 0 {
-		port = 5060 // 18.1.1
+	if s.named(top.Host) {
+		addr, ok = local.Addr(), true
 	}
 	sentBy := netip.AddrPortFrom(addr.Unmap(), port)
 	return ok && (sentBy == local || s.net.Own(sentBy))
+}
+
+// named tells whether a host is the name that we write into Via and Record-Route; it may be an address.
+func (s *Server) named(host []byte) bool {
+	if n := len(host); n > 2 && host[0] == '[' && host[n-1] == ']' {
+		host = host[1 : n-1]
+	}
+	return equalFold(host, s.name)
 }
 
 // recovered is the net around one message: a panic costs this request only, answers 500 unless a final response has gone out,

@@ -52,7 +52,7 @@ func (s *Server) stateless(x *scratch, status int, fields []message.Field) {
 func (s *Server) statelessBecause(x *scratch, status int, reason string, fields []message.Field) {
 	x.tag = s.appendTag(x.tag[:0], &x.msg)
 	x.buf = message.AppendResponse(x.buf[:0], &x.msg, status, reason, x.tag, fields, nil)
-	x.out.Send(transaction.ResponseFlow(&x.msg, x.from), x.buf, 0)
+	x.out.Send(s.transactions.ResponseFlow(&x.msg, x.from), x.buf, 0)
 }
 
 // retryAfter is what a peer is asked to wait when we are full.

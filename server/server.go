@@ -39,7 +39,7 @@ type Server struct {
 	location *location.Service
 	record   func(store.LogRow)
 	log      *slog.Logger
-	name     string // ProxyName
+	name     string // in Via and Record-Route, "" for addresses (Settings.ViaName)
 	domains  *transport.Domains
 	resolver proxy.Resolver
 
@@ -81,7 +81,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		net: cfg.Net, tables: cfg.Tables, location: cfg.Location, record: cfg.RequestLog, log: cfg.Log,
-		name:     cfg.Tables().Settings.ProxyName,
+		name:     cfg.Tables().Settings.ViaName,
 		domains:  cfg.Domains,
 		resolver: cfg.Resolver,
 		verifier: auth.NewVerifier(),
@@ -96,12 +96,12 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.tryStateless = s.record == nil && cfg.Tables().Settings.TryStateless
 	var err error
-	s.transactions, err = transaction.New(transaction.Config{Net: cfg.Net, Log: cfg.Log, Cancelled: s.cancelled})
+	s.transactions, err = transaction.New(transaction.Config{Net: cfg.Net, Log: cfg.Log, Cancelled: s.cancelled, Maddr: s.answersTo})
 	if err != nil {
 		return nil, err
 	}
 	s.proxy = proxy.New(proxy.Config{
-		Net: cfg.Net, Name: s.name, Finished: s.finished, MaxOpen: cfg.MaxOpen, Stateless: s.tryStateless, Log: cfg.Log,
+		Net: cfg.Net, Name: s.name, Finished: s.finished, MaxOpen: cfg.MaxOpen, Stateless: s.tryStateless, Log: cfg.Log, Opens: s.opens,
 		Resolver: cfg.Resolver, InShard: s.inShard, Domains: cfg.Domains, Trust: s.trust,
 	})
 	return s, nil

@@ -14,7 +14,7 @@ var otherMutations = []mutation{
 	{"server/dispatch.go", "return named && (!u.HasPort || listens(set, u.Port))", "return named", "a Route to our name with another port is ours"},
 	{"server/auth/nonce.go", "nonceLife = 5 * time.Minute", "nonceLife = 6 * time.Minute", "a nonce lives longer than five minutes"},
 	{"server/dispatch.go", "!x.route.More && !x.route.InDialog && x.local()", "!x.route.InDialog && x.local()", "an OPTIONS with a Route elsewhere is answered here"},
-	{"server/dispatch.go", "named := equalFold(u.Host, set.ProxyName)", "named := !equalFold(u.Host, set.ProxyName)", "whatever name a Route has, it is ours"},
+	{"server/dispatch.go", "named := x.server.named(u.Host)", "named := !x.server.named(u.Host)", "whatever name a Route has, it is ours"},
 	{"server/receive.go", "x.facts = target.Facts{}", "_ = target.Facts{}", "the log gives a request in a dialog the user of the request before"},
 	{"server/auth/auth.go", "!sameResource(s, c.URI, m.RequestURI())", "false", "the digest uri is not compared"},
 	{"location/apply.go", "if old.Static() {", "if old.Static() && c.Star {", "a REGISTER changes a static contact"},

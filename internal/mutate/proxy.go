@@ -30,7 +30,7 @@ var proxyMutations = []mutation{
 	{"server/proxy/fork.go", "if c.invite() {\n\t\t\tparts = ", "if !c.invite() {\n\t\t\tparts = ", "breadth is held back for groups that will not ring, and not for those that will"},
 	{"server/proxy/fork.go", "\treturn started\n", "\treturn true\n", "a last group that cannot be reached leaves the caller without an answer"},
 
-	{"server/proxy/recordroute.go", "t.callee.byFlow = !inReach(callee, caller) || ", "t.callee.byFlow = ", "a callee that the caller cannot reach is sent to by his Contact"},
+	{"server/proxy/recordroute.go", "t.callee.byFlow = !InReach(callee, caller) || ", "t.callee.byFlow = ", "a callee that the caller cannot reach is sent to by his Contact"},
 	{"server/proxy/stateless.go", "stripCredentials(sp, m, realm)", "", "an ACK carries our credentials on"},
 	{"server/proxy/stateless.go", "sp.SetMaxForwards(70)", "sp.SetMaxForwards(69)", "an ACK that comes without Max-Forwards gets too few"},
 	{"server/proxy/forward.go", "dst = dst[:len(dst)-n-len(\"?\")]", "", "the headers of a Contact stand in the Request-URI"},

@@ -101,7 +101,7 @@ func (r *runner) serverVia(a *actor, v via) error {
 	if a.Proto == transport.TLS {
 		port = ":5061"
 	}
-	named := slices.ContainsFunc(r.flow.Settings, func(s flow.Setting) bool { return s.Name == "ProxyName" })
+	named := slices.ContainsFunc(r.flow.Settings, func(s flow.Setting) bool { return s.Name == "ProxyName" || s.Name == "NumericVia" })
 	if !named && v.sentBy != own.String() && v.sentBy != strings.TrimSuffix(own.String(), port) {
 		return fmt.Errorf("sent-by of the topmost Via is %s, want the server's address %v", v.sentBy, own)
 	}

@@ -18,8 +18,10 @@ import (
 // Config is what a Proxy needs.
 type Config struct {
 	Net transport.Network
-	// Name is the host name for Via and Record-Route (ProxyName), "" for the numeric address of the side the next hop is on.
+	// Name is the host for Via and Record-Route, a name or an address, "" for the address of the side the next hop is on.
 	Name string
+	// Opens tells whether somebody at src may lead us to a loopback or link-local address that is out of his reach; nil: nobody may.
+	Opens func(to netip.AddrPort, src netip.Addr) bool
 	// Finished is told, under the shard's lock, the final response of every response context, once; its pointers are valid during
 	// the call. Nil: nobody asks.
 	Finished func(s *transaction.Shard, f Finished)
@@ -55,6 +57,7 @@ type Finished struct {
 type Proxy struct {
 	net        transport.Network
 	name       []byte
+	opens      func(to netip.AddrPort, src netip.Addr) bool
 	seed       maphash.Seed
 	finished   func(s *transaction.Shard, f Finished)
 	log        *slog.Logger
@@ -81,7 +84,7 @@ func New(cfg Config) *Proxy {
 	return &Proxy{
 		maxOpen: int64(cfg.MaxOpen), stateless: cfg.Stateless,
 		resolver: cfg.Resolver, inShard: cfg.InShard, domains: cfg.Domains, trust: cfg.Trust, health: newHealth(),
-		net: cfg.Net, name: []byte(cfg.Name), seed: maphash.MakeSeed(), finished: cfg.Finished, log: cfg.Log,
+		net: cfg.Net, name: []byte(cfg.Name), opens: cfg.Opens, seed: maphash.MakeSeed(), finished: cfg.Finished, log: cfg.Log,
 		contexts:   sync.Pool{New: func() any { return &Context{} }},
 		afterlives: sync.Pool{New: func() any { return &afterlife{} }},
 		scratch:    sync.Pool{New: func() any { return &scratch{} }},

@@ -147,7 +147,12 @@ func (p *Proxy) appendHost(dst []byte, flow transport.Flow) []byte {
 	if len(p.name) == 0 {
 		return flow.Local.AppendTo(dst)
 	}
-	dst = append(append(dst, p.name...), ':')
+	if bytes.IndexByte(p.name, ':') >= 0 { // An IPv6 address
+		dst = append(append(append(dst, '['), p.name...), ']')
+	} else {
+		dst = append(dst, p.name...)
+	}
+	dst = append(dst, ':')
 	return strconv.AppendUint(dst, uint64(flow.Local.Port()), 10)
 }
 

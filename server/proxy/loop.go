@@ -111,8 +111,9 @@ func (p *Proxy) ownSentBy(v *message.ViaValue) bool {
 	if port == 0 {
 		port = 5060
 	}
-	if a, err := netip.ParseAddr(string(v.Host)); err == nil {
-		return p.net.Own(netip.AddrPortFrom(a, port))
+	if len(p.name) > 0 && bytes.EqualFold(v.Host, p.name) {
+		return true
 	}
-	return len(p.name) > 0 && bytes.EqualFold(v.Host, p.name)
+	a, err := netip.ParseAddr(string(v.Host))
+	return err == nil && p.net.Own(netip.AddrPortFrom(a, port))
 }

@@ -117,18 +117,25 @@ func (p *Proxy) numericHop(u *sipaddr.URI) (flow transport.Flow, ok bool) {
 	return flow, ok
 }
 
-var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
+// Broadcast is the address of everybody on a link.
+var Broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 
 // allowed refuses next hops that no URI which src wrote, in a request or as Contact or Path of a REGISTER, may lead to:
-// multicast, broadcast, unspecified, our own listeners, and what is out of src's own reach (BEHAVIOUR J).
+// multicast, broadcast, unspecified, our own listeners, and what is out of src's own reach (BEHAVIOUR J) unless AllowedNextHops or
+// LocalNets opens it.
+//
+// A multicast group never is a next hop: RFC 3261 18.1.1 wants us to hear the responses that are sent to the group, and we join none.
 func (p *Proxy) allowed(to netip.AddrPort, src netip.Addr) bool {
 	a := to.Addr().Unmap()
-	return !a.IsMulticast() && !a.IsUnspecified() && a != broadcast && !p.net.Own(to) && inReach(a, src)
+	if a.IsMulticast() || a.IsUnspecified() || a == Broadcast || p.net.Own(to) {
+		return false
+	}
+	return InReach(a, src) || p.opens != nil && p.opens(to, src)
 }
 
-// inReach tells whether src could send to a itself, as far as scopes go: this machine's loopback is for those on it, a link
+// InReach tells whether src could send to a itself, as far as scopes go: this machine's loopback is for those on it, a link
 // for its neighbours. Otherwise a party of one call could make us speak to whatever listens here.
-func inReach(a, src netip.Addr) bool {
+func InReach(a, src netip.Addr) bool {
 	a, src = a.Unmap(), src.Unmap()
 	switch {
 	case a.IsLoopback():

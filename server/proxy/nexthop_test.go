@@ -77,6 +77,31 @@ func TestNextHopByURI(t *testing.T) {
 	}
 }
 
+// TestNextHopOpened: what the settings open is opened, but never a group, nor ourselves.
+func TestNextHopOpened(t *testing.T) {
+	stranger := netip.MustParseAddr("198.51.100.1")
+	p := New(Config{Net: ownNet{}, Opens: func(_ netip.AddrPort, src netip.Addr) bool { return src == stranger }})
+	for _, tt := range []struct {
+		uri, src string
+		want     bool
+	}{
+		{"sip:bob@127.0.0.1:5080", "198.51.100.1", true},
+		{"sip:bob@169.254.1.1", "198.51.100.1", true},
+		{"sip:bob@127.0.0.1:5080", "10.0.0.1", false},
+		{"sip:bob@127.0.0.1:5060", "198.51.100.1", false}, // ourselves
+		{"sip:bob@10.0.0.11;maddr=10.0.0.100", "198.51.100.1", false},
+		{"sip:bob@224.0.1.75", "198.51.100.1", false},
+		{"sip:bob@10.0.0.11;maddr=224.0.1.75;ttl=1", "198.51.100.1", false},
+		{"sip:bob@0.0.0.0", "198.51.100.1", false},
+		{"sip:bob@255.255.255.255", "198.51.100.1", false},
+	} {
+		r := Route{URI: parse(t, tt.uri), InDialog: true}
+		if flow, _, ok := p.nextHop(&r, target.Target{}, netip.MustParseAddr(tt.src)); ok != tt.want {
+			t.Errorf("%s from %s: got %v %v, want %v", tt.uri, tt.src, flow.Remote, ok, tt.want)
+		}
+	}
+}
+
 // TestNextHopByFlow sends to an end whose flow the token or the binding knows, with its Contact as second way where it is
 // one.
 func TestNextHopByFlow(t *testing.T) {

@@ -44,9 +44,9 @@ func (c *Context) token(b *branch, flow transport.Flow) token {
 	}
 	caller, callee := c.from.Remote.Addr(), flow.Remote.Addr()
 	t.caller = side{udp: c.from.Proto == transport.UDP, flow: c.from}
-	t.caller.byFlow = !inReach(caller, callee) || behindNAT(c.tx.Request, c.from)
+	t.caller.byFlow = !InReach(caller, callee) || behindNAT(c.tx.Request, c.from)
 	t.callee = side{udp: flow.Proto == transport.UDP, flow: flow}
-	t.callee.byFlow = !inReach(callee, caller) || c.keepsFlow(b.target)
+	t.callee.byFlow = !InReach(callee, caller) || c.keepsFlow(b.target)
 	return t
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"sipd/server/message"
 	"sipd/server/transport"
+	"sipd/sipaddr"
 )
 
 // ResponseFlow returns where responses to m go, a request that came over from (RFC 3261 18.2.2, RFC 3581 4). It looks only at
@@ -14,9 +15,12 @@ import (
 // UDP the port is the source's when the Via has rport, else that of sent-by or 5060. On a stream it is the connection; Remote
 // is then where a new one goes when that one is gone: the source address with the port of sent-by.
 //
-// Deviates from RFC 3261 18.2.2: a maddr of the Via is not followed. It served multicast requests, which nobody sends any
-// more, and would let anybody aim our answers at anybody.
-func ResponseFlow(m *message.Message, from transport.Flow) transport.Flow {
+// A maddr of the Via is followed over UDP, to the port of sent-by, where Config.Maddr allows it; rport counts for nothing then (RFC
+// 3581 4). To a group goes what asks for a TTL of 1, which is what the system sends with.
+//
+// Deviates from RFC 3261 18.2.2: any other maddr is not followed, and neither is one that is a name. It would let anybody aim our
+// answers at anybody.
+func (t *Table) ResponseFlow(m *message.Message, from transport.Flow) transport.Flow {
 	top := m.Top()
 	if top == nil {
 		return from
@@ -29,6 +33,12 @@ func ResponseFlow(m *message.Message, from transport.Flow) transport.Flow {
 	}
 	switch from.Proto {
 	case transport.UDP:
+		if top.Maddr != nil {
+			if maddr, ok := t.maddr(top, port, addr); ok {
+				to.Remote = maddr
+				return to
+			}
+		}
 		if top.HasRport {
 			port = from.Remote.Port()
 		}
@@ -38,6 +48,20 @@ func ResponseFlow(m *message.Message, from transport.Flow) transport.Flow {
 	}
 	to.Remote = netip.AddrPortFrom(addr, port)
 	return to
+}
+
+// maddr returns where the maddr of a Via leads; ok is false when it must not be followed.
+func (t *Table) maddr(top *message.ViaValue, port uint16, source netip.Addr) (to netip.AddrPort, ok bool) {
+	addr, ok := sipaddr.ParseIP(top.Maddr)
+	if !ok || t.follows == nil {
+		return to, false
+	}
+	addr = addr.Unmap()
+	to = netip.AddrPortFrom(addr, port)
+	if addr.Is4() != source.Unmap().Is4() || addr.IsMulticast() && top.TTL != nil && string(top.TTL) != "1" {
+		return to, false
+	}
+	return to, t.follows(to, source)
 }
 
 // defaultPort is the port of a sent-by without one (18.2.2, 19.1.2).

@@ -82,7 +82,7 @@ func (s *Shard) newServer(m *message.Message, from transport.Flow, user ServerUs
 	if tx == nil {
 		return nil
 	}
-	tx.Flow = ResponseFlow(m, from)
+	tx.Flow = s.table.ResponseFlow(m, from)
 	tx.user = user
 	tx.shard = s
 	tx.came = s.elapsed
@@ -199,7 +199,7 @@ func (s *Shard) cancelRequest(m *message.Message, from transport.Flow) bool {
 		s.stepServer(c, evStart, 0, nil)
 		s.stepServer(c, ev2xx, 200, s.text)
 	} else {
-		s.Send(ResponseFlow(m, from), s.text)
+		s.Send(s.table.ResponseFlow(m, from), s.text)
 	}
 	if tx.Invite() && tx.status < 200 && tx.state == proceeding && !tx.cancelled {
 		tx.cancelled = true

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"math"
 	"math/rand/v2"
+	"net/netip"
 	"runtime"
 	"runtime/debug"
 	"sync/atomic"
@@ -44,6 +45,9 @@ type Config struct {
 	// answer. Both are valid during the call. Nil: nobody asks.
 	Cancelled func(cancel *message.Message, tag []byte)
 
+	// Maddr tells whether responses to a request from source may go to the maddr of its Via, to. Nil: none may.
+	Maddr func(to netip.AddrPort, source netip.Addr) bool
+
 	// Max bounds the server transactions alive at once, and likewise the client transactions; 0 takes 1,048,576. Each
 	// shard takes its share. At the bound NewServer and NewClient return nil; the caller answers 503 statelessly.
 	Max int
@@ -51,13 +55,14 @@ type Config struct {
 
 // Table holds all transactions in shards. A message belongs to the shard of its Call-ID.
 type Table struct {
-	shards []Shard // a power of two of them
-	net    transport.Network
-	log    *slog.Logger
-	told   func(cancel *message.Message, tag []byte)
-	seed   maphash.Seed
-	boot   uint32    // random for each process: a restart repeats no branch
-	epoch  time.Time // tick 0
+	shards  []Shard // a power of two of them
+	net     transport.Network
+	log     *slog.Logger
+	told    func(cancel *message.Message, tag []byte)
+	follows func(to netip.AddrPort, source netip.Addr) bool // Config.Maddr
+	seed    maphash.Seed
+	boot    uint32    // random for each process: a restart repeats no branch
+	epoch   time.Time // tick 0
 
 	planned atomic.Int64 // the tick Run sleeps until; below every tick while it is awake
 	wake    chan struct{}
@@ -80,13 +85,14 @@ func New(cfg Config) (*Table, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	t := &Table{
-		shards: make([]Shard, n),
-		net:    cfg.Net,
-		told:   cfg.Cancelled,
-		log:    cfg.Log.With("pkg", "transaction"),
-		seed:   maphash.MakeSeed(),
-		epoch:  time.Now(),
-		wake:   make(chan struct{}, 1),
+		shards:  make([]Shard, n),
+		net:     cfg.Net,
+		told:    cfg.Cancelled,
+		follows: cfg.Maddr,
+		log:     cfg.Log.With("pkg", "transaction"),
+		seed:    maphash.MakeSeed(),
+		epoch:   time.Now(),
+		wake:    make(chan struct{}, 1),
 	}
 	t.planned.Store(math.MinInt64)
 	var key [32]byte

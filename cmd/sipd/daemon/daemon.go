@@ -400,4 +400,4 @@ func (d *daemon) changed(s *cache.Snapshot) {
 }
 
 // restartSettings are read once, when the sockets and queues are made.
-var restartSettings = []string{"Listen", "Port", "AdminListen", "RequestLog", "ProxyName", "LogQueueDir", "Resolver", "TLSCertificate", "TLSKey", "TLSClientCA", "TryStateless"}
+var restartSettings = []string{"Listen", "Port", "AdminListen", "RequestLog", "ProxyName", "LogQueueDir", "Resolver", "TLSCertificate", "TLSKey", "TLSClientCA", "TryStateless", "NumericVia"}
