@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -32,7 +33,7 @@ const (
 
 // mutations returns the whole list.
 func mutations() []mutation {
-	return append(append(append(append([]mutation(nil), proxyMutations...), transactionMutations...), registrarMutations...), otherMutations...)
+	return slices.Concat(proxyMutations, nameMutations, transactionMutations, registrarMutations, otherMutations)
 }
 
 func main() {

@@ -2,7 +2,8 @@
 // (docs/flows.md; package flow reads them).
 //
 // Net is an in-memory network that stands in for the sockets (transport.Network). Hosts on it are the phones and the strangers;
-// a host owns one address, reachable by UDP and TCP. Run plays a flow in a testing/synctest bubble
+// a host owns one address, reachable by UDP, TCP and TLS (without cryptography, but with certificates that are verified). NameServer
+// stands in for the name servers of package resolve. Run plays a flow in a testing/synctest bubble
 // against the server that the caller's start function brings up on the network: package siptest itself knows no server, so that
 // every package may test with it.
 //

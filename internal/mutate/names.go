@@ -1,0 +1,33 @@
+package main
+
+// nameMutations are of next hops by name and over TLS.
+var nameMutations = []mutation{
+	{"server/proxy/lookup.go", "\tb.alt, b.overTCP = transport.Flow{}, false", "\tb.alt = transport.Flow{}", "a large request does not try TCP to the second hop"},
+	{"server/proxy/lookup.go", "b.final, b.share = true, 0 // The share", "b.final, b.share = false, 0 // The share", "a hop that is silent is waited for though another has answered"},
+	{"server/proxy/lookup.go", "b.heir, next.before = next, b", "", "a hop that was silent has no second chance"},
+	{"server/proxy/lookup.go", "\tif b.heir != nil {\n\t\tb.takeBack(s)\n\t}\n", "", "a hop that rings late is not heard, though no other rings"},
+	{"server/proxy/lookup.go", "\tlast.giveUp(s)\n", "", "the backup of a hop that came back after all rings on"},
+	{"server/proxy/lookup.go", "\tif b.c.invite() {\n\t\tb.resetTimerC(s)\n\t}\n", "", "a hop that rings late has no Timer C"},
+	{"server/proxy/lookup.go", "\tb.before.forsake(s, nil)\n", "", "a hop that was given up is not cancelled when it rings"},
+	{"server/proxy/lookup.go", "const hopTimeout = 4 * time.Second", "const hopTimeout = 8 * time.Second", "a hop may be silent for 8 s"},
+	{"server/proxy/lookup.go", "s.Arm(&b.silence, hopTimeout)", "", "a silent hop is waited for until Timer B"},
+	{"server/proxy/lookup.go", "if p.allowed(h.Addr, src) && p.setSource(&f) {", "if p.setSource(&f) {", "a name leads to our own machine"},
+	{"server/proxy/lookup.go", "f.Domain, ok = p.domains.Number(q.Host)", "f.Domain, ok = p.domains.Number(h.Name)", "the certificate must name what DNS says, not who was asked for"},
+	{"server/proxy/lookup.go", "q.Secure = q.Secure || wantsTLS(r, t)", "", "a sips request goes where a sip Route leads without TLS"},
+	{"server/proxy/lookup.go", "\t\treturn 404\n", "\t\treturn 503\n", "a domain that does not exist is a fault of the server"},
+	{"server/proxy/branch.go", "if (m == nil || status == 503) && b.handBack(s) {", "if false {", "a call ends though a hop that was silent has time left"},
+	{"server/proxy/branch.go", "\t\tb.unlink()\n", "", "a hop that has failed while its backup was silent gets another chance"},
+	{"server/proxy/branch.go", "\t\t\tif status >= 600 {\n\t\t\t\tc.stop(s, causeReason(status))\n\t\t\t\tc.settle(s)\n\t\t\t}\n", "", "a 6xx of a hop that was given up lets another ring on"},
+	{"server/proxy/response.go", "case status == 503 && b.another(", "case status >= 500 && b.another(", "any 5xx sends the request to the next hop"},
+	{"server/proxy/fork.go", "\t\tif b.waiting { // Nothing was sent yet", "\t\tif false { // Nothing was sent yet", "a call that was cancelled while its name was looked up begins"},
+	{"server/proxy/health.go", "downTime = 30 * time.Second", "downTime = 300 * time.Second", "a hop that has failed is passed over for five minutes"},
+	{"server/proxy/health.go", "now.Add(min(d, maxDownTime))", "now.Add(d)", "a Retry-After of a day is believed"},
+	{"server/proxy/health.go", "copy(hops[len(up):], behind)", "", "a hop that is down is tried by every call"},
+	{"server/proxy/health.go", "\t\te.Until = now.Add(hopTimeout)\n", "", "all calls try a hop whose time is over, not one"},
+	{"resolve/hops.go", "if l.query.Secure && t != TLS {", "if false {", "a sips URI follows NAPTR records of TCP and UDP"},
+	{"resolve/hops.go", "case q.Secure && s.transport != TLS:", "case false:", "a sips URI takes the SRV records of TCP and UDP"},
+	{"resolve/hops.go", "|| !strings.EqualFold(r.Flags, \"s\") {", "{", "a NAPTR record that is no terminal one is followed"},
+	{"resolve/resolver.go", "ok && r.allSilent(now) {", "ok && false {", "each of the questions of a look-up waits for a name server that is silent"},
+	{"server/certs/identity.go", "if len(list) > 0 {\n\t\treturn list\n\t}\n", "", "DNS names of a certificate count beside a SIP URI"},
+	{"server/certs/identity.go", "if !SpeaksFor(chain[0], name) {", "if false {", "the certificate of somebody else is accepted"},
+}
