@@ -470,6 +470,7 @@ func (s *Service) index(aor sipaddr.AOR, before, after []*Binding) {
 			delete(s.c.conns[b.Conn], aor)
 			if len(s.c.conns[b.Conn]) == 0 {
 				delete(s.c.conns, b.Conn)
+				s.keep(b.Conn, false)
 			}
 		}
 	}
@@ -482,6 +483,7 @@ func (s *Service) index(aor sipaddr.AOR, before, after []*Binding) {
 		}
 		if s.c.conns[b.Conn] == nil {
 			s.c.conns[b.Conn] = make(map[sipaddr.AOR]struct{}, 1)
+			s.keep(b.Conn, true)
 		}
 		s.c.conns[b.Conn][sipaddr.AOR(strings.Clone(string(aor)))] = struct{}{} // The given string may be part of something large.
 	}

@@ -69,6 +69,11 @@ func (s *Service) reload(ctx context.Context) error {
 			s.index(aor, nil, list)
 		}
 	}
+	for conn := range conns {
+		if s.c.conns[conn] == nil {
+			s.keep(conn, false)
+		}
+	}
 	s.replace(fresh)
 	clear(s.c.doubt)
 	s.c.expired = nil

@@ -232,6 +232,57 @@ func TestConnClosed(t *testing.T) {
 	})
 }
 
+// A connection is kept for as long as a binding is reached over it (BEHAVIOUR J).
+func TestConnKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		r := newRig(t, f)
+		defer r.stop()
+		cseq := uint32(0)
+		over := func(aor sipaddr.AOR, conn uint64, expires time.Duration) {
+			t.Helper()
+			cseq++
+			c := change(aor, "sip:x@192.0.2.1;transport=tcp", "x", cseq)
+			b := c.Set[0]
+			b.Proto, b.Conn, b.ByFlow, b.Source, b.Expires = protoTCP, conn, true, addr("192.0.2.1:40000"), At(time.Now().Add(expires))
+			if res := r.submit(c)(); res.Err != nil {
+				t.Fatal(res.Err)
+			}
+		}
+		kept := func(when string, want ...uint64) {
+			t.Helper()
+			var got []uint64
+			r.kept.Range(func(k, _ any) bool { got = append(got, k.(uint64)); return true })
+			if slices.Sort(got); !slices.Equal(got, want) {
+				t.Errorf("%s: got %v kept, want %v", when, got, want)
+			}
+		}
+		over(alice, 5, time.Hour)
+		over(bob, 5, time.Hour)
+		kept("two over one", 5)
+		over(alice, 6, time.Hour)
+		kept("one has moved", 5, 6)
+		over(bob, 6, 2*time.Hour)
+		kept("both have moved", 6)
+		time.Sleep(time.Hour + 2*sweepEvery)
+		synctest.Wait()
+		kept("one has expired", 6)
+		time.Sleep(time.Hour + 2*sweepEvery)
+		synctest.Wait()
+		kept("both have expired")
+		over(alice, 7, time.Hour)
+		over(bob, 8, time.Hour)
+		r.s.ConnClosed(7)
+		synctest.Wait()
+		kept("one has closed", 8)
+		f.set(func() { clear(f.rows) })
+		r.s.Distrust()
+		time.Sleep(probeEvery + time.Millisecond)
+		synctest.Wait()
+		kept("the rows are gone")
+	})
+}
+
 // Many clients register, refresh, fetch and remove at once; what each last got acknowledged is what memory and store have.
 func TestConcurrent(t *testing.T) {
 	f := newFake()

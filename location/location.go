@@ -53,7 +53,10 @@ type Config struct {
 	// Owner returns the user whose key an AOR is now, 0 for none. A user who was removed and added again is another one: what
 	// the former one left is dropped within a minute. May be nil: then only the new one's first registration drops it.
 	Owner func(sipaddr.AOR) int64
-	Log   *slog.Logger
+	// Keep is told that bindings are reached over a stream connection, and when none is any more, from the committer's goroutine;
+	// may be nil.
+	Keep func(conn uint64, keep bool)
+	Log  *slog.Logger
 }
 
 // Service is the location service.
@@ -61,6 +64,7 @@ type Service struct {
 	store Store
 	flush func()
 	owner func(sipaddr.AOR) int64
+	keep  func(conn uint64, keep bool)
 	log   *slog.Logger
 
 	table table
@@ -92,13 +96,16 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Store == nil {
 		return nil, errors.New("location: Config.Store is nil")
 	}
-	s := &Service{store: cfg.Store, flush: cfg.Flush, owner: cfg.Owner, log: cfg.Log}
+	s := &Service{store: cfg.Store, flush: cfg.Flush, owner: cfg.Owner, keep: cfg.Keep, log: cfg.Log}
 	s.table.seed = maphash.MakeSeed()
 	if s.flush == nil {
 		s.flush = func() {}
 	}
 	if s.owner == nil {
 		s.owner = func(sipaddr.AOR) int64 { return 0 }
+	}
+	if s.keep == nil {
+		s.keep = func(uint64, bool) {}
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

@@ -27,6 +27,7 @@ type rig struct {
 	log     *bytes.Buffer
 	flushes atomic.Int32
 	owners  sync.Map // user ids by AOR, as Config.Owner answers
+	kept    sync.Map // connections that Config.Keep was told to keep
 	stop    func()   // ends Run and waits for it
 }
 
@@ -38,7 +39,14 @@ func newRig(t *testing.T, f *fakeStore) *rig {
 		n, _ := id.(int)
 		return int64(n)
 	}
-	s, err := New(Config{Store: f, Flush: func() { r.flushes.Add(1) }, Owner: owner, Log: r.logger()})
+	keep := func(conn uint64, keep bool) {
+		if keep {
+			r.kept.Store(conn, true)
+		} else {
+			r.kept.Delete(conn)
+		}
+	}
+	s, err := New(Config{Store: f, Flush: func() { r.flushes.Add(1) }, Owner: owner, Keep: keep, Log: r.logger()})
 	if err != nil {
 		t.Fatal(err)
 	}

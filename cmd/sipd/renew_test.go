@@ -16,7 +16,7 @@ func TestCertificateRenewed(t *testing.T) {
 	const calls = 100
 	dir, made := t.TempDir(), t.TempDir()
 	old, certFile, keyFile := selfSigned(t, dir, "sip.example.com", time.Now().Add(24*time.Hour))
-	r, addrs := streamServer(t, 2*calls, "--listen", "tls:127.0.0.1:0", "--set", "TLSCertificate="+certFile, "--set", "TLSKey="+keyFile)
+	r, addrs := streamServer(t, 2*calls, "--admin", "off", "--listen", "tls:127.0.0.1:0", "--set", "TLSCertificate="+certFile, "--set", "TLSKey="+keyFile)
 	r.waitFor(t, "the certificate ends soon")
 	trusted := x509.NewCertPool()
 	trusted.AddCert(old)
@@ -96,7 +96,7 @@ func TestCertificateRenewed(t *testing.T) {
 func TestTLSVersions(t *testing.T) {
 	dir := t.TempDir()
 	leaf, certFile, keyFile := selfSigned(t, dir, "sip.example.com", time.Now().Add(90*24*time.Hour))
-	_, addrs := streamServer(t, 1, "--listen", "tls:127.0.0.1:0", "--set", "TLSCertificate="+certFile, "--set", "TLSKey="+keyFile)
+	_, addrs := streamServer(t, 1, "--admin", "off", "--listen", "tls:127.0.0.1:0", "--set", "TLSCertificate="+certFile, "--set", "TLSKey="+keyFile)
 	for _, tt := range []struct {
 		name     string
 		version  uint16

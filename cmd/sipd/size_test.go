@@ -44,7 +44,7 @@ func TestSizeOfIdleTelephones(t *testing.T) {
 			}
 			dir := t.TempDir()
 			_, certFile, keyFile := selfSigned(t, dir, "sip.example.com", time.Now().Add(90*24*time.Hour))
-			_, addrs := streamServer(t, n+20, "--listen", tt.proto+":127.0.0.1:0", "--listen", "udp:127.0.0.1:0", "--set", "TLSCertificate="+certFile, "--set", "TLSKey="+keyFile)
+			_, addrs := streamServer(t, n+20, "--admin", "off", "--listen", tt.proto+":127.0.0.1:0", "--listen", "udp:127.0.0.1:0", "--set", "TLSCertificate="+certFile, "--set", "TLSKey="+keyFile)
 			startCrowd(t, tt.proto, addrs[tt.proto], 20).stop(t) // What the first ones cost is the server's own.
 			before := held(t)
 			c := startCrowd(t, tt.proto, addrs[tt.proto], n)

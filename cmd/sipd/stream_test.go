@@ -123,11 +123,11 @@ func (p *streamPhone) answer(q message, status string) {
 	p.send(text + "To: " + to + "\r\nContact: " + p.contact() + "\r\nContent-Length: 0\r\n\r\n")
 }
 
-// register registers the phone.
-func (p *streamPhone) register() {
+// register registers the phone, with more header lines.
+func (p *streamPhone) register(more ...string) {
 	p.t.Helper()
 	aor := "<sip:" + p.user + "@example.com>"
-	party := []string{"From: " + aor + ";tag=r", "To: " + aor, "Call-ID: register-" + p.user}
+	party := append(more, "From: "+aor+";tag=r", "To: "+aor, "Call-ID: register-"+p.user)
 	p.request("REGISTER", "sip:example.com", p.n+1, party...)
 	challenge := p.next("SIP/2.0 401 ").Get("WWW-Authenticate")
 	credentials, err := digest.Authorize(challenge, p.user, "secret", "REGISTER", "sip:example.com")
@@ -202,7 +202,7 @@ func streamServer(t *testing.T, n int, args ...string) (*running, map[string]str
 	file := filepath.Join(t.TempDir(), "users.csv")
 	writeFile(t, file, rows.String())
 	must(t, "user", "import", file, d)
-	r := start(t, append([]string{d, "--admin", "off", "--set", "RateLimit=off"}, args...)...)
+	r := start(t, append([]string{d, "--set", "RateLimit=off"}, args...)...)
 	addrs := map[string]string{}
 	for _, a := range r.addrs {
 		proto, addr, _ := strings.Cut(a, ":")
@@ -248,4 +248,23 @@ func moveInto(t *testing.T, dir string, files ...string) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// TestConnectionsKept: the connection that a telephone is registered over may be idle until the registration ends.
+func TestConnectionsKept(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "admin.sock")
+	_, addrs := streamServer(t, 2, "--listen", "tcp:127.0.0.1:0", "--admin", "unix:"+socket)
+	idle := newStreamPhone(t, addrs["tcp"], "u0", nil)
+	idle.request("OPTIONS", "sip:example.com", 1, "From: <sip:u0@example.com>;tag=o", "To: <sip:example.com>", "Call-ID: o")
+	idle.next("SIP/2.0 200 ")
+	p := newStreamPhone(t, addrs["tcp"], "u1", nil)
+	p.register()
+	eventually(t, "one of two connections is kept", func() bool {
+		page := get(t, socket, "/status")
+		return strings.Contains(page, `"connections":2,"connections_kept":1,`)
+	})
+	p.register("Expires: 0")
+	eventually(t, "none is kept", func() bool {
+		return strings.Contains(get(t, socket, "/status"), `"connections":2,"connections_kept":0,`)
+	})
 }

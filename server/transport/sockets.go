@@ -62,6 +62,18 @@ func (s *Sockets) Keep(id ConnID, keep bool) {
 	}
 }
 
+// Kept returns the number of connections that are protected so.
+func (s *Sockets) Kept() (n int) {
+	s.table.mu.RLock()
+	defer s.table.mu.RUnlock()
+	for _, c := range s.table.byID {
+		if c.keep.Load() {
+			n++
+		}
+	}
+	return n
+}
+
 // Certificates returns the verified certificates of a client, see Network.
 func (s *Sockets) Certificates(id ConnID) []*x509.Certificate {
 	if c := s.table.byConnID(id); c != nil {

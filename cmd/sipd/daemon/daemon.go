@@ -123,7 +123,7 @@ func (d *daemon) prepare(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	d.location, err = location.New(location.Config{Store: d.db, Flush: func() { d.server.Flush() }, Owner: d.owner, Log: d.log.With("pkg", "location")})
+	d.location, err = location.New(location.Config{Store: d.db, Flush: func() { d.server.Flush() }, Owner: d.owner, Keep: d.keep, Log: d.log.With("pkg", "location")})
 	if err != nil {
 		return err
 	}
@@ -222,6 +222,9 @@ func sameFolder(a, b string) bool {
 func (d *daemon) owner(aor sipaddr.AOR) int64 {
 	return d.cache.Snapshot().User([]byte(aor)).ID
 }
+
+// keep protects a connection that bindings are reached over from being closed for idleness.
+func (d *daemon) keep(conn uint64, keep bool) { d.sockets.Keep(transport.ConnID(conn), keep) }
 
 // asConfig marks the errors that an operator mends in the settings.
 func asConfig(err error) error {

@@ -31,6 +31,7 @@ type status struct {
 	DroppedMessages    int64 `json:"dropped_messages"`  // malformed or stray
 
 	Connections      int    `json:"connections"`
+	ConnectionsKept  int    `json:"connections_kept"` // bindings are reached over them; they may be idle
 	DroppedDatagrams uint64 `json:"dropped_datagrams"`
 	LogWaiting       int    `json:"log_waiting"` // rows of the request log
 	LogWritten       uint64 `json:"log_written"`
@@ -58,7 +59,7 @@ func (d *daemon) status() status {
 		ServerTransactions: s.ServerTransactions, ClientTransactions: s.ClientTransactions, OpenRequests: s.OpenRequests,
 		OldestSeconds:    int(d.server.Oldest() / time.Second),
 		ResponseContexts: s.Contexts, AnsweredContexts: s.Afterlives, DroppedMessages: s.Dropped,
-		Connections: d.sockets.Conns(), DroppedDatagrams: d.sockets.Dropped(),
+		Connections: d.sockets.Conns(), ConnectionsKept: d.sockets.Kept(), DroppedDatagrams: d.sockets.Dropped(),
 		DownHops: downHops(d.server.Down()), Resolver: resolverStateOf(names), Certificate: d.certificateState(now),
 		Panics: s.Panics + int64(d.sockets.Panics()) + names.Panics, Descriptors: descriptors(),
 	}
