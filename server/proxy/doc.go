@@ -15,7 +15,7 @@
 //	timerc.go     16.8  Timer C
 //	branch.go     16.9  what becomes of a copy; transport errors
 //	cancel.go     16.10 CANCEL, downstream and from upstream
-//	stateless.go  16.11 the ACK to a 2xx, which has no transaction
+//	stateless.go  16.11 what needs no transaction: the ACK to a 2xx, and with TryStateless whole calls
 //	context.go    16.2  the response context, which ties a server transaction to its branches
 //	afterlife.go        what is left of a context after a 2xx
 //

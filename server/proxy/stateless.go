@@ -107,8 +107,31 @@ func (p *Proxy) ForwardResponse(s *transaction.Shard, m *message.Message, from t
 		return false
 	}
 	flow := transport.Flow{Local: netip.AddrPortFrom(src.Addr(), got.Port), Remote: netip.AddrPortFrom(addr, port)}
-	x.buf = appendUp(x, x.buf[:0], nil, m, p.tells(m, from, flow))
+	tells := p.tells(m, from, flow)
+	if m.Method() == message.INVITE && m.Status() >= 200 && m.Status() < 300 && overtake(s, m, &below, tells) {
+		return true
+	}
+	x.buf = appendUp(x, x.buf[:0], nil, m, tells)
 	s.Send(flow, x.buf)
+	return true
+}
+
+// overtake gives a 2xx to the response context that has been made for its INVITE meanwhile, and reports whether there is one: between
+// the INVITE and its retransmission something has changed (another phone has registered), so that state was needed. The phones that
+// ring for the second one must stop as after any 2xx (16.7 step 10).
+func overtake(s *transaction.Shard, m *message.Message, below *message.ViaValue, tells bool) bool {
+	tx := s.InviteOf(below)
+	if tx == nil {
+		return false
+	}
+	c, ok := tx.User().(*Context)
+	if !ok || c.answered {
+		return false
+	}
+	c.p.forwardUp(s, tx, m, tells)
+	c.stop(s, completedElsewhere)
+	c.finish(s, m.Status(), transport.Flow{}, m.ToTag())
+	c.retire(s)
 	return true
 }
 

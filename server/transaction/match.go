@@ -91,13 +91,21 @@ func (s *Shard) setKey(m *message.Message) uint64 {
 	if isOld(m) {
 		return s.setOldKey(m, m.ToTag())
 	}
-	top := m.Top()
-	// Branch and sent-by; both are compared without case.
-	k := append(s.key[:0], 'N', byte(top.Port>>8), byte(top.Port))
-	k = appendLower(k, top.Host)
+	return s.hashKey(m, appendViaKey(s.key[:0], m.Top()))
+}
+
+// appendViaKey writes branch and sent-by; both are compared without case.
+func appendViaKey(k []byte, via *message.ViaValue) []byte {
+	k = append(k, 'N', byte(via.Port>>8), byte(via.Port))
+	k = appendLower(k, via.Host)
 	k = append(k, 0)
-	k = appendLower(k, top.Branch)
-	return s.hashKey(m, k)
+	return appendLower(k, via.Branch)
+}
+
+// InviteOf returns the server transaction of the INVITE that its sender sent with via, nil when there is none.
+func (s *Shard) InviteOf(via *message.ViaValue) *Server {
+	s.key = appendViaKey(s.key[:0], via)
+	return s.lookUp(maphash.Bytes(s.table.seed, s.key), message.INVITE, nil)
 }
 
 // setOldKey is setKey for RFC 2543, with the To tag of the request (17.2.3). It is part of the key, so that nobody can make a
