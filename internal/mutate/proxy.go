@@ -31,6 +31,10 @@ var proxyMutations = []mutation{
 	{"server/proxy/fork.go", "\treturn started\n", "\treturn true\n", "a last group that cannot be reached leaves the caller without an answer"},
 
 	{"server/proxy/recordroute.go", "t.callee.byFlow = !InReach(callee, caller) || ", "t.callee.byFlow = ", "a callee that the caller cannot reach is sent to by his Contact"},
+	{"server/proxy/stateless.go", "|| flow.Proto != transport.UDP ", "", "a request is forwarded onto a stream without state (TryStateless)"},
+	{"server/proxy/stateless.go", "|| top.Maddr != nil ", "", "a request with a maddr is forwarded without state (TryStateless)"},
+	{"server/proxy/stateless.go", "if tx == nil {\n\t\treturn false\n\t}\n\tc, ok := ", "if tx != nil {\n\t\treturn false\n\t}\n\tc, ok := ", "an answer to what went statelessly leaves later phones ringing (TryStateless)"},
+	{"server/proxy/nexthop.go", " || p.opens != nil && p.opens(to, src)", "", "AllowedNextHops opens nothing"},
 	{"server/proxy/stateless.go", "stripCredentials(sp, m, realm)", "", "an ACK carries our credentials on"},
 	{"server/proxy/stateless.go", "sp.SetMaxForwards(70)", "sp.SetMaxForwards(69)", "an ACK that comes without Max-Forwards gets too few"},
 	{"server/proxy/forward.go", "dst = dst[:len(dst)-n-len(\"?\")]", "", "the headers of a Contact stand in the Request-URI"},
