@@ -5,7 +5,7 @@ var proxyMutations = []mutation{
 	{"server/proxy/afterlife.go", "if vias(m) >= 2 &&", "if vias(m) > 2 &&", "a second 2xx to an INVITE is not forwarded"},
 	{"server/proxy/afterlife.go", "\ta.tx = nil\n", "", "a 2xx that comes when the caller's transaction is over goes out as the answer to another call"},
 
-	{"server/proxy/token.go", "raw[n-macLen:n]) != 1", "raw[n-macLen:n]) > 1", "a forged token is believed"},
+	{"server/proxy/token/token.go", "raw[n-macLen:n]) != 1", "raw[n-macLen:n]) > 1", "a forged token is believed"},
 	{"server/proxy/best.go", "status == 420, status == 484:", "status == 420:", "a 484 is not preferred among the 4xx"},
 	{"server/proxy/best.go", "\t\tr += 4 //", "\t\tr += 0 //", "a timeout hides what a phone has said"},
 	{"server/proxy/best.go", "h.ID != message.WWWAuthenticate && ", "", "WWW-Authenticate of the other branches is not gathered"},
@@ -30,7 +30,7 @@ var proxyMutations = []mutation{
 	{"server/proxy/fork.go", "if c.invite() {\n\t\t\tparts = ", "if !c.invite() {\n\t\t\tparts = ", "breadth is held back for groups that will not ring, and not for those that will"},
 	{"server/proxy/fork.go", "\treturn started\n", "\treturn true\n", "a last group that cannot be reached leaves the caller without an answer"},
 
-	{"server/proxy/recordroute.go", "t.callee.byFlow = !InReach(callee, caller) || ", "t.callee.byFlow = ", "a callee that the caller cannot reach is sent to by his Contact"},
+	{"server/proxy/recordroute.go", "t.Callee.ByFlow = !InReach(callee, caller) || ", "t.Callee.ByFlow = ", "a callee that the caller cannot reach is sent to by his Contact"},
 	{"server/proxy/stateless.go", "|| flow.Proto != transport.UDP ", "", "a request is forwarded onto a stream without state (TryStateless)"},
 	{"server/proxy/stateless.go", "|| top.Maddr != nil ", "", "a request with a maddr is forwarded without state (TryStateless)"},
 	{"server/proxy/stateless.go", "if tx == nil {\n\t\treturn false\n\t}\n\tc, ok := ", "if tx != nil {\n\t\treturn false\n\t}\n\tc, ok := ", "an answer to what went statelessly leaves later phones ringing (TryStateless)"},
@@ -44,9 +44,9 @@ var proxyMutations = []mutation{
 
 	{"server/proxy/loop.go", "message.Route, message.ProxyRequire,", "message.ProxyRequire,", "a request with another Route is taken for a loop"},
 	{"server/proxy/nexthop.go", "if b.Static() || p.allowed(", "if p.allowed(", "what an administrator wrote is held to what strangers may"},
-	{"server/proxy/nexthop.go", "!r.to.byFlow || r.More {", "!r.to.byFlow {", "in a dialog the flow of the token is preferred to the next Route"},
-	{"server/proxy/recordroute.go", "t.caller, t.callee = c.route.from, c.route.to", "t.caller, t.callee = c.route.to, c.route.from", "the token of a target refresh has its ends the wrong way round"},
-	{"server/proxy/recordroute.go", "t.callee = side{udp: flow.Proto == transport.UDP", "t.callee = side{udp: flow.Proto != transport.UDP", "a large request to the callee leaves UDP in mid-dialog"},
+	{"server/proxy/nexthop.go", "!r.to.ByFlow || r.More {", "!r.to.ByFlow {", "in a dialog the flow of the token is preferred to the next Route"},
+	{"server/proxy/recordroute.go", "t.Caller, t.Callee = c.route.from, c.route.to", "t.Caller, t.Callee = c.route.to, c.route.from", "the token of a target refresh has its ends the wrong way round"},
+	{"server/proxy/recordroute.go", "t.Callee = token.Side{UDP: flow.Proto == transport.UDP", "t.Callee = token.Side{UDP: flow.Proto != transport.UDP", "a large request to the callee leaves UDP in mid-dialog"},
 
 	{"server/proxy/response.go", "if status > 100 && status < 200 && c.invite()", "if status >= 100 && status < 200 && c.invite()", "a 100 sets Timer C back"},
 	{"server/proxy/response.go", "case status < 300:", "case status <= 300:", "a 300 is taken for an answer"},

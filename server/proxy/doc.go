@@ -1,7 +1,7 @@
 // Package proxy is the stateful forking proxy of RFC 3261 section 16. Its files follow that section's contents:
 //
 //	validate.go   16.3  is the request fit to be forwarded
-//	route.go      16.4  route information preprocessing; token.go says which routes are ours
+//	route.go      16.4  route information preprocessing; package token says which routes are ours
 //	fork.go       16.6  which targets when: groups of q, Max-Breadth (RFC 5393 5)
 //	forward.go          one copy for one target, steps 1 to 11
 //	recordroute.go      step 4: Record-Route, and whom a token names

@@ -88,7 +88,7 @@ func (c *Context) keepsUDP(b *branch) bool {
 	if bind := b.target.Binding; bind != nil {
 		return transport.Proto(bind.Proto) == transport.UDP && !bind.Static()
 	}
-	return c.route.to.udp
+	return c.route.to.UDP
 }
 
 // write puts the copy for b into x.buf, step by step as 16.6 numbers them.

@@ -133,3 +133,5 @@ func TestStatelessLoop(t *testing.T) {
 		t.Error("another key makes the same value: strangers could work out what to write into a Via")
 	}
 }
+
+var testSecret = [32]byte{1, 2, 3}

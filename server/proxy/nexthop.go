@@ -47,8 +47,8 @@ func (p *Proxy) hop(r *Route, t target.Target, src netip.Addr) (flow, alt transp
 	case r.More:
 		uri = &r.next.URI
 	case t.By.IsValid(): // A contact of a 3xx is nobody's registered telephone.
-		named, ok := uriOf(t)
-		if !ok {
+		named, err := sipaddr.Parse([]byte(t.Binding.URI))
+		if err != nil {
 			return flow, alt, false
 		}
 		uri = &named
@@ -57,13 +57,13 @@ func (p *Proxy) hop(r *Route, t target.Target, src netip.Addr) (flow, alt transp
 		flow.Domain = 0 // A telephone that a call has led to already; it has no certificate for its address.
 	}
 	ok = ok && p.allowed(flow.Remote, src) && p.setSource(&flow)
-	if !r.InDialog || !r.to.byFlow || r.More {
+	if !r.InDialog || !r.to.ByFlow || r.More {
 		return flow, alt, ok
 	}
-	if ok && flow.Remote != r.to.flow.Remote {
+	if ok && flow.Remote != r.to.Flow.Remote {
 		alt = flow
 	}
-	flow = r.to.flow
+	flow = r.to.Flow
 	return flow, alt, p.setSource(&flow)
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"sipd/location"
+	"sipd/server/proxy/token"
 	"sipd/server/target"
 	"sipd/server/transport"
 	"sipd/sipaddr"
@@ -115,7 +116,7 @@ func TestNextHopByFlow(t *testing.T) {
 		{"Contact of a family without listener", "sip:bob@[2001:db8::1]", "TCP 198.51.100.9:33000 from 10.0.0.100:5060", ""},
 	} {
 		t.Run("token: "+tt.name, func(t *testing.T) {
-			r := Route{URI: parse(t, tt.uri), InDialog: true, to: side{byFlow: true, flow: transport.Flow{Proto: transport.TCP, Remote: nat}}}
+			r := Route{URI: parse(t, tt.uri), InDialog: true, to: token.Side{ByFlow: true, Flow: transport.Flow{Proto: transport.TCP, Remote: nat}}}
 			flow, alt, ok := p.nextHop(&r, target.Target{}, netip.MustParseAddr("10.0.0.1"))
 			if got := describe(flow, ok); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
@@ -127,7 +128,7 @@ func TestNextHopByFlow(t *testing.T) {
 	}
 	t.Run("token: sips", func(t *testing.T) { // TLS or nothing (RFC 3261 16.6 step 7).
 		for proto, want := range map[transport.Proto]bool{transport.UDP: false, transport.TCP: false, transport.TLS: true, transport.WSS: true} {
-			r := Route{URI: parse(t, "sips:bob@10.0.0.11"), InDialog: true, to: side{byFlow: true, flow: transport.Flow{Proto: proto, Remote: nat}}}
+			r := Route{URI: parse(t, "sips:bob@10.0.0.11"), InDialog: true, to: token.Side{ByFlow: true, Flow: transport.Flow{Proto: proto, Remote: nat}}}
 			if _, _, ok := p.nextHop(&r, target.Target{}, netip.MustParseAddr("10.0.0.1")); ok != want {
 				t.Errorf("over %v: got %v, want %v", proto, ok, want)
 			}

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"sipd/server/message"
+	"sipd/server/proxy/token"
 	"sipd/server/target"
 	"sipd/server/transport"
 	"sipd/sipaddr"
@@ -26,7 +27,7 @@ func makesDialog(m message.Method) bool {
 // gets a sip URI all the same: it could not follow another.
 func (c *Context) recordRoute(x *scratch, b *branch, flow transport.Flow, secured bool) {
 	t := c.token(b, flow)
-	x.token = t.append(x.token[:0], c.set.Secret, c.tx.Request.CallID())
+	x.token = t.Append(x.token[:0], c.set.Secret, c.tx.Request.CallID())
 	if !c.p.sameSide(c.from, flow) {
 		x.rrBelow = c.p.appendRecordRoute(x.rrBelow[:0], x.token, c.from, secured)
 		x.splice.PushRecordRoute(x.rrBelow)
@@ -36,17 +37,17 @@ func (c *Context) recordRoute(x *scratch, b *branch, flow transport.Flow, secure
 }
 
 // token says who the two ends of the dialog are that a request to b over flow begins or goes on with.
-func (c *Context) token(b *branch, flow transport.Flow) token {
-	t := token{callerTag: tagHash(c.tx.Request.FromTag())}
+func (c *Context) token(b *branch, flow transport.Flow) token.Token {
+	t := token.Token{CallerTag: token.TagHash(c.tx.Request.FromTag())}
 	if c.route.InDialog { // A target refresh: its sender is this token's caller.
-		t.caller, t.callee = c.route.from, c.route.to
+		t.Caller, t.Callee = c.route.from, c.route.to
 		return t
 	}
 	caller, callee := c.from.Remote.Addr(), flow.Remote.Addr()
-	t.caller = side{udp: c.from.Proto == transport.UDP, flow: c.from}
-	t.caller.byFlow = !InReach(caller, callee) || behindNAT(c.tx.Request, c.from)
-	t.callee = side{udp: flow.Proto == transport.UDP, flow: flow}
-	t.callee.byFlow = !InReach(callee, caller) || c.keepsFlow(b.target)
+	t.Caller = token.Side{UDP: c.from.Proto == transport.UDP, Flow: c.from}
+	t.Caller.ByFlow = !InReach(caller, callee) || behindNAT(c.tx.Request, c.from)
+	t.Callee = token.Side{UDP: flow.Proto == transport.UDP, Flow: flow}
+	t.Callee.ByFlow = !InReach(callee, caller) || c.keepsFlow(b.target)
 	return t
 }
 

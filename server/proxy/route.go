@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"sipd/server/message"
+	"sipd/server/proxy/token"
 	"sipd/sipaddr"
 )
 
@@ -17,8 +18,8 @@ type Route struct {
 	malformed bool            // it cannot be read, or the one that is the Request-URI cannot
 	strict    bool            // the previous hop was a strict router: the last Route value is the Request-URI
 	pop       int             // topmost Route values to remove: ours
-	to        side            // the end that receives the request
-	from      side            // the end that sent it
+	to        token.Side      // the end that receives the request
+	from      token.Side      // the end that sent it
 	secret    *[32]byte       // of our tokens and stateless branches
 }
 
@@ -37,7 +38,7 @@ func (p *Proxy) Preprocess(r *Route, m *message.Message, secret *[32]byte, local
 	if r.URI.HasUser && m.Has(message.Route) && locals.Local(r.URI) {
 		// First paragraph: a Request-URI that we placed into a Record-Route. The sender is a strict router: the last Route
 		// value MUST become the Request-URI.
-		if _, ok := parseToken(r.URI.User, secret, m.CallID()); ok {
+		if _, ok := token.Parse(r.URI.User, secret, m.CallID()); ok {
 			p.unstrict(m, r, secret)
 		}
 	}
@@ -90,15 +91,15 @@ func (r *Route) take(m *message.Message, user []byte, secret *[32]byte) {
 	if r.InDialog || len(user) == 0 || len(m.ToTag()) == 0 {
 		return
 	}
-	t, ok := parseToken(user, secret, m.CallID())
+	t, ok := token.Parse(user, secret, m.CallID())
 	if !ok {
 		return
 	}
-	switch t.callerTag {
-	case tagHash(m.FromTag()):
-		r.InDialog, r.from, r.to = true, t.caller, t.callee
-	case tagHash(m.ToTag()):
-		r.InDialog, r.from, r.to = true, t.callee, t.caller
+	switch t.CallerTag {
+	case token.TagHash(m.FromTag()):
+		r.InDialog, r.from, r.to = true, t.Caller, t.Callee
+	case token.TagHash(m.ToTag()):
+		r.InDialog, r.from, r.to = true, t.Callee, t.Caller
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"sipd/resolve"
 	"sipd/server/message"
+	"sipd/server/proxy/token"
 	"sipd/server/target"
 	"sipd/server/transaction"
 	"sipd/server/transport"
@@ -150,7 +151,7 @@ func (p *Proxy) appendStatelessBranch(x *scratch, dst []byte, m *message.Message
 //
 // Without TryStateless only ACKs to a 2xx get one, and there is nothing to prove: a hash will do.
 func (p *Proxy) prove(x *scratch, m *message.Message, via *message.ViaValue, secret *[32]byte, source netip.Addr, port uint16) transaction.Proof {
-	text := keyed(x.mac[:0], secret, "branch\x00")
+	text := token.Keyed(x.mac[:0], secret, "branch\x00")
 	address := source.As16()
 	text = append(text, address[:]...)
 	text = binary.BigEndian.AppendUint16(text, port)
@@ -170,7 +171,7 @@ func (p *Proxy) prove(x *scratch, m *message.Message, via *message.ViaValue, sec
 		binary.BigEndian.PutUint64(proof.MAC[:], maphash.Bytes(p.seed, text))
 		return proof
 	}
-	sum := sealed(secret, text)
+	sum := token.Sealed(secret, text)
 	copy(proof.MAC[:], sum[:])
 	return proof
 }

@@ -1,4 +1,4 @@
-package proxy
+package token
 
 import (
 	"crypto/hmac"
@@ -18,31 +18,31 @@ func TestTokenRoundTrip(t *testing.T) {
 	v6 := transport.Flow{Proto: transport.UDP, Local: netip.MustParseAddrPort("[2001:db8::1]:5060"), Remote: netip.MustParseAddrPort("[2001:db8::7]:5070")}
 	for _, tt := range []struct {
 		name           string
-		caller, callee side
+		caller, callee Side
 	}{
-		{"contacts tell", side{udp: true}, side{udp: true}},
-		{"caller by flow", side{byFlow: true, flow: v4}, side{udp: true}},
-		{"callee by flow", side{udp: true}, side{byFlow: true, flow: v6, udp: true}},
-		{"both by flow", side{byFlow: true, flow: v6, udp: true}, side{byFlow: true, flow: v4}},
-		{"both by long flows", side{byFlow: true, flow: v6}, side{byFlow: true, flow: v6}},
+		{"contacts tell", Side{UDP: true}, Side{UDP: true}},
+		{"caller by flow", Side{ByFlow: true, Flow: v4}, Side{UDP: true}},
+		{"callee by flow", Side{UDP: true}, Side{ByFlow: true, Flow: v6, UDP: true}},
+		{"both by flow", Side{ByFlow: true, Flow: v6, UDP: true}, Side{ByFlow: true, Flow: v4}},
+		{"both by long flows", Side{ByFlow: true, Flow: v6}, Side{ByFlow: true, Flow: v6}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			in := token{callerTag: tagHash([]byte("a")), caller: tt.caller, callee: tt.callee}
-			text := in.append(nil, &testSecret, []byte("call-1"))
-			got, ok := parseToken(text, &testSecret, []byte("call-1"))
+			in := Token{CallerTag: TagHash([]byte("a")), Caller: tt.caller, Callee: tt.callee}
+			text := in.Append(nil, &testSecret, []byte("call-1"))
+			got, ok := Parse(text, &testSecret, []byte("call-1"))
 			if !ok {
 				t.Fatalf("own token %s is refused", text)
 			}
-			if got.callerTag != in.callerTag {
-				t.Errorf("got tag %x, want %x", got.callerTag, in.callerTag)
+			if got.CallerTag != in.CallerTag {
+				t.Errorf("got tag %x, want %x", got.CallerTag, in.CallerTag)
 			}
-			for i, pair := range [2][2]side{{got.caller, tt.caller}, {got.callee, tt.callee}} {
+			for i, pair := range [2][2]Side{{got.Caller, tt.caller}, {got.Callee, tt.callee}} {
 				g, w := pair[0], pair[1]
-				if g.udp != w.udp || g.byFlow != w.byFlow {
+				if g.UDP != w.UDP || g.ByFlow != w.ByFlow {
 					t.Errorf("side %d: got %+v, want %+v", i, g, w)
 				}
-				if w.byFlow && (g.flow.Remote != w.flow.Remote || g.flow.Proto != w.flow.Proto || g.flow.Local.Port() != w.flow.Local.Port()) {
-					t.Errorf("side %d: got flow %+v, want %+v", i, g.flow, w.flow)
+				if w.ByFlow && (g.Flow.Remote != w.Flow.Remote || g.Flow.Proto != w.Flow.Proto || g.Flow.Local.Port() != w.Flow.Local.Port()) {
+					t.Errorf("side %d: got flow %+v, want %+v", i, g.Flow, w.Flow)
 				}
 			}
 		})
@@ -50,7 +50,7 @@ func TestTokenRoundTrip(t *testing.T) {
 }
 
 func TestTokenIsRefused(t *testing.T) {
-	good := string((&token{callee: side{byFlow: true, flow: transport.Flow{Remote: netip.MustParseAddrPort("10.0.0.2:5060")}}}).append(nil, &testSecret, []byte("call-1")))
+	good := string((&Token{Callee: Side{ByFlow: true, Flow: transport.Flow{Remote: netip.MustParseAddrPort("10.0.0.2:5060")}}}).Append(nil, &testSecret, []byte("call-1")))
 	other := testSecret
 	other[31]++
 	for _, tt := range []struct {
@@ -67,7 +67,7 @@ func TestTokenIsRefused(t *testing.T) {
 		{"huge", strings.Repeat("A", 4000), "call-1", &testSecret},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if _, ok := parseToken([]byte(tt.text), tt.secret, []byte(tt.callID)); ok {
+			if _, ok := Parse([]byte(tt.text), tt.secret, []byte(tt.callID)); ok {
 				t.Errorf("token %q for %s is taken", tt.text, tt.callID)
 			}
 		})
@@ -95,26 +95,26 @@ func TestHMAC(t *testing.T) {
 }
 
 func TestTokenAllocations(t *testing.T) {
-	in := token{callee: side{byFlow: true, flow: transport.Flow{Remote: netip.MustParseAddrPort("10.0.0.2:5060")}}}
+	in := Token{Callee: Side{ByFlow: true, Flow: transport.Flow{Remote: netip.MustParseAddrPort("10.0.0.2:5060")}}}
 	callID := []byte("0123456789@10.0.0.2")
 	buf := make([]byte, 0, 128)
 	if n := testing.AllocsPerRun(100, func() {
-		buf = in.append(buf[:0], &testSecret, callID)
-		parseToken(buf, &testSecret, callID)
+		buf = in.Append(buf[:0], &testSecret, callID)
+		Parse(buf, &testSecret, callID)
 	}); n != 0 {
 		t.Errorf("got %v allocations, want 0", n)
 	}
 }
 
 func FuzzToken(f *testing.F) {
-	f.Add((&token{}).append(nil, &testSecret, []byte("call-1")))
+	f.Add((&Token{}).Append(nil, &testSecret, []byte("call-1")))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		tok, ok := parseToken(text, &testSecret, []byte("call-1"))
+		tok, ok := Parse(text, &testSecret, []byte("call-1"))
 		if !ok {
 			return
 		}
-		again := tok.append(nil, &testSecret, []byte("call-1"))
-		if back, ok := parseToken(again, &testSecret, []byte("call-1")); !ok || back != tok {
+		again := tok.Append(nil, &testSecret, []byte("call-1"))
+		if back, ok := Parse(again, &testSecret, []byte("call-1")); !ok || back != tok {
 			t.Errorf("got %+v, want %+v", back, tok)
 		}
 	})
@@ -127,7 +127,7 @@ func TestNonceIsNoToken(t *testing.T) {
 	h.Write([]byte("nonce\x00"))
 	h.Write(body)
 	text := base64.RawURLEncoding.EncodeToString(append(body, h.Sum(nil)[:macLen]...))
-	if _, ok := parseToken([]byte(text), &testSecret, []byte("nonce")); ok {
+	if _, ok := Parse([]byte(text), &testSecret, []byte("nonce")); ok {
 		t.Error("the MAC of a nonce makes a token")
 	}
 }

@@ -1,4 +1,4 @@
-package proxy
+package token
 
 import (
 	"crypto/sha256"
@@ -9,7 +9,7 @@ import (
 	"sipd/server/transport"
 )
 
-// A token is the user part of our Record-Route URI. It proves that we routed the dialog's first request, and says by which
+// A Token is the user part of our Record-Route URI. It proves that we routed the dialog's first request, and says by which
 // flows its two ends are reached when their Contacts do not tell (RFC 5626 5.2). Its bytes, in URL-safe base64:
 //
 //	flags                     1
@@ -19,17 +19,17 @@ import (
 //	MAC                       10  HMAC-SHA256 over a purpose, Call-ID and all before, cut
 //
 // It lives as long as PrivateKey: a call goes on over a restart.
-type token struct {
-	callerTag [tagHashLen]byte
-	caller    side
-	callee    side
+type Token struct {
+	CallerTag [tagHashLen]byte
+	Caller    Side
+	Callee    Side
 }
 
-// side is one end of a dialog.
-type side struct {
-	udp    bool           // its requests came over UDP: large messages stay on UDP too
-	byFlow bool           // reached at flow, not at its Contact
-	flow   transport.Flow // when byFlow
+// Side is one end of a dialog.
+type Side struct {
+	UDP    bool           // its requests came over UDP: large messages stay on UDP too
+	ByFlow bool           // reached at Flow, not at its Contact
+	Flow   transport.Flow // when ByFlow
 }
 
 const (
@@ -50,20 +50,20 @@ const (
 	tokenMin = 1 + tagHashLen + macLen
 )
 
-// append writes the token of the dialog callID, encoded, behind dst.
-func (t *token) append(dst []byte, secret *[32]byte, callID []byte) []byte {
+// Append writes the token of the dialog callID, encoded, behind dst.
+func (t *Token) Append(dst []byte, secret *[32]byte, callID []byte) []byte {
 	var raw [64]byte
-	b := append(append(raw[:0], 0), t.callerTag[:]...)
-	for i, s := range [2]*side{&t.caller, &t.callee} {
-		if s.udp {
+	b := append(append(raw[:0], 0), t.CallerTag[:]...)
+	for i, s := range [2]*Side{&t.Caller, &t.Callee} {
+		if s.UDP {
 			b[0] |= flagCallerUDP << i
 		}
-		if !s.byFlow {
+		if !s.ByFlow {
 			continue
 		}
 		b[0] |= flagCallerFlow << i
-		b = append(b, byte(s.flow.Local.Port()>>8), byte(s.flow.Local.Port()))
-		if a := s.flow.Remote.Addr().Unmap(); a.Is4() {
+		b = append(b, byte(s.Flow.Local.Port()>>8), byte(s.Flow.Local.Port()))
+		if a := s.Flow.Remote.Addr().Unmap(); a.Is4() {
 			a4 := a.As4()
 			b = append(b, a4[:]...)
 		} else {
@@ -71,15 +71,15 @@ func (t *token) append(dst []byte, secret *[32]byte, callID []byte) []byte {
 			a16 := a.As16()
 			b = append(b, a16[:]...)
 		}
-		b = append(b, byte(s.flow.Remote.Port()>>8), byte(s.flow.Remote.Port()), byte(s.flow.Proto))
+		b = append(b, byte(s.Flow.Remote.Port()>>8), byte(s.Flow.Remote.Port()), byte(s.Flow.Proto))
 	}
 	sum := mac(secret, callID, b)
 	b = append(b, sum[:macLen]...)
 	return base64.RawURLEncoding.AppendEncode(dst, b)
 }
 
-// parseToken reads text and checks its MAC.
-func parseToken(text []byte, secret *[32]byte, callID []byte) (t token, ok bool) {
+// Parse reads text and checks its MAC.
+func Parse(text []byte, secret *[32]byte, callID []byte) (t Token, ok bool) {
 	var raw [96]byte
 	if len(text) > base64.RawURLEncoding.EncodedLen(len(raw)) {
 		return t, false
@@ -94,11 +94,11 @@ func parseToken(text []byte, secret *[32]byte, callID []byte) (t token, ok bool)
 		return t, false
 	}
 	flags := b[0]
-	t.callerTag = [tagHashLen]byte(b[1:])
+	t.CallerTag = [tagHashLen]byte(b[1:])
 	b = b[1+tagHashLen:]
-	for i, s := range [2]*side{&t.caller, &t.callee} {
-		s.udp = flags&(flagCallerUDP<<i) != 0
-		if s.byFlow = flags&(flagCallerFlow<<i) != 0; !s.byFlow {
+	for i, s := range [2]*Side{&t.Caller, &t.Callee} {
+		s.UDP = flags&(flagCallerUDP<<i) != 0
+		if s.ByFlow = flags&(flagCallerFlow<<i) != 0; !s.ByFlow {
 			continue
 		}
 		alen := 4
@@ -109,16 +109,17 @@ func parseToken(text []byte, secret *[32]byte, callID []byte) (t token, ok bool)
 			return t, false
 		}
 		addr, _ := netip.AddrFromSlice(b[2 : 2+alen])
-		s.flow.Remote = netip.AddrPortFrom(addr, uint16(b[2+alen])<<8|uint16(b[3+alen]))
-		s.flow.Proto = transport.Proto(b[4+alen])
+		s.Flow.Remote = netip.AddrPortFrom(addr, uint16(b[2+alen])<<8|uint16(b[3+alen]))
+		s.Flow.Proto = transport.Proto(b[4+alen])
 		// The own address follows from the peer's when the message is sent.
-		s.flow.Local = netip.AddrPortFrom(netip.Addr{}, uint16(b[0])<<8|uint16(b[1]))
+		s.Flow.Local = netip.AddrPortFrom(netip.Addr{}, uint16(b[0])<<8|uint16(b[1]))
 		b = b[alen+5:]
 	}
 	return t, len(b) == 0
 }
 
-func tagHash(tag []byte) [tagHashLen]byte {
+// TagHash is what a token keeps of a tag.
+func TagHash(tag []byte) [tagHashLen]byte {
 	sum := sha256.Sum256(tag)
 	return [tagHashLen]byte(sum[:])
 }
@@ -130,7 +131,7 @@ const macPurpose = "route\x00"
 // mac is HMAC-SHA256 over the purpose, Call-ID, a NUL and b, on the stack.
 func mac(secret *[32]byte, callID, b []byte) [sha256.Size]byte {
 	var in [64 + len(macPurpose) + longCallID + 1 + 96]byte
-	text := keyed(in[:0], secret, macPurpose)
+	text := Keyed(in[:0], secret, macPurpose)
 	if len(callID) > longCallID {
 		sum := sha256.Sum256(callID)
 		text = append(text, sum[:]...)
@@ -138,11 +139,11 @@ func mac(secret *[32]byte, callID, b []byte) [sha256.Size]byte {
 		text = append(text, callID...)
 	}
 	text = append(append(text, 0), b...)
-	return sealed(secret, text)
+	return Sealed(secret, text)
 }
 
-// keyed begins what an HMAC-SHA256 (RFC 2104) with secret is made of behind dst, which is empty; sealed makes it.
-func keyed(dst []byte, secret *[32]byte, purpose string) []byte {
+// Keyed begins what an HMAC-SHA256 (RFC 2104) with secret is made of behind dst, which is empty; Sealed makes it.
+func Keyed(dst []byte, secret *[32]byte, purpose string) []byte {
 	for _, k := range secret {
 		dst = append(dst, 0x36^k)
 	}
@@ -152,8 +153,8 @@ func keyed(dst []byte, secret *[32]byte, purpose string) []byte {
 	return append(dst, purpose...)
 }
 
-// sealed returns the HMAC of text, which keyed began.
-func sealed(secret *[32]byte, text []byte) [sha256.Size]byte {
+// Sealed returns the HMAC of text, which Keyed began.
+func Sealed(secret *[32]byte, text []byte) [sha256.Size]byte {
 	inner := sha256.Sum256(text)
 	var out [64 + sha256.Size]byte
 	for i := range 64 {
