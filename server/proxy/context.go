@@ -215,7 +215,7 @@ func (p *Proxy) Forward(s *transaction.Shard, m *message.Message, from transport
 			c.abort(s, 500)
 		}
 	}()
-	c.askAhead(c.redirect)
+	c.numeric(c.redirect)
 	c.startGroup(s)
 	c.settle(s)
 	done = true

@@ -32,30 +32,17 @@ func NameOf(x *target.Target) (q resolve.Query, ok bool) {
 	return query(&u)
 }
 
-// askAhead looks up the contacts of a 302 that may come at the end: when it does, nobody has to wait for the answers.
-func (c *Context) askAhead(contacts []target.Target) {
-	if !c.set.HelpResolve || c.p.resolver == nil {
-		return
-	}
-	for i := range contacts {
-		if q, ok := NameOf(&contacts[i]); ok {
-			c.p.resolver.Hops(q, func([]resolve.Hop, error) {})
-		}
-	}
-}
-
-// numeric gives the contacts of a 302 their addresses, as far as they are known by now.
+// numeric gives the contacts of a 302 their addresses, as far as they are known by now. It is called when the 302 becomes possible,
+// which asks for them, and when it is sent: nobody waits for the answers.
 func (c *Context) numeric(contacts []target.Target) {
 	if !c.set.HelpResolve || c.p.resolver == nil {
 		return
 	}
 	for i := range contacts {
-		q, ok := NameOf(&contacts[i])
-		if !ok {
-			continue
-		}
-		if hops, err, ready := c.p.resolver.Hops(q, func([]resolve.Hop, error) {}); ready && err == nil {
-			Numeric(&contacts[i], hops)
+		if q, ok := NameOf(&contacts[i]); ok {
+			if hops, err, ready := c.p.resolver.Hops(q, func([]resolve.Hop, error) {}); ready && err == nil {
+				Numeric(&contacts[i], hops)
+			}
 		}
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"sipd/server/message"
 	"sipd/server/target"
 	"sipd/server/transaction"
-	"sipd/sipaddr"
 )
 
 // Recurse decides which contacts of a 3xx become targets: target.Recurse with the tables of the moment.
@@ -41,7 +40,7 @@ func (c *Context) recurse(s *transaction.Shard, b *branch, m *message.Message) b
 	}
 	b.over(s)
 	c.redirect = append(c.redirect, d.Redirect...)
-	c.askAhead(d.Redirect)
+	c.numeric(c.redirect)
 	if len(d.Targets) > 0 {
 		c.insert(d.Targets)
 		// They stand in for b and do not wait for those that ring beside it, unless the caller wants one after the other.
@@ -148,10 +147,4 @@ func (b *branch) asker() netip.Addr {
 	default:
 		return bind.Source.Addr()
 	}
-}
-
-// uriOf is the URI of a target that a 3xx named.
-func uriOf(t target.Target) (u sipaddr.URI, ok bool) {
-	u, err := sipaddr.Parse([]byte(t.Binding.URI))
-	return u, err == nil
 }
