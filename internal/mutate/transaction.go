@@ -2,7 +2,7 @@ package main
 
 // transactionMutations are of server/transaction, file by file.
 var transactionMutations = []mutation{
-	{"server/proxy/stateless.go", "text = append(appendLower(text, via.Branch), 0)", "", "stateless branches do not depend on the branch before"},
+	{"server/proxy/token/branch.go", "dst = append(appendLower(dst, via.Branch), 0)", "", "stateless branches do not depend on the branch before"},
 	{"server/transaction/cancel.go", "if !c.invite || c.cancelled || ", "if !c.invite || ", "a branch is cancelled twice"},
 	{"server/transaction/cancel.go", "c.timers.life = s.tickAfter(timerB)", "", "a branch may be silent for ever after its CANCEL"},
 	{"server/transaction/cancel.go", "if c.cancel != nil && c.cancel.state == idle {", "if c.cancel != nil {", "the final response to an INVITE ends the CANCEL that nobody has answered"},

@@ -3,11 +3,11 @@ package proxy
 import (
 	"bytes"
 	"encoding/binary"
-	"hash/crc64"
 	"hash/maphash"
 	"net/netip"
 
 	"sipd/server/message"
+	"sipd/server/proxy/token"
 	"sipd/server/transaction"
 )
 
@@ -40,32 +40,6 @@ func (p *Proxy) loopHash(m *message.Message) uint64 {
 	return h.Sum64()
 }
 
-// statelessLoop is the second part of the branch of a request that is forwarded without a transaction (16.11). It leaves out what
-// tells the CANCEL and the ACK of an INVITE from it: the To tag, which an ACK has, and the credentials, which most phones leave
-// out; and it is the same in the next process. A checksum that begins with the key is enough: whoever finds out how to write one
-// that is ours into a Via has his own request refused.
-func statelessLoop(m *message.Message, secret *[32]byte) uint64 {
-	sum := crc64.Update(binary.BigEndian.Uint64(secret[:]), loopTable, secret[8:])
-	var number [4]byte
-	binary.BigEndian.PutUint32(number[:], m.CSeq())
-	sum = crc64.Update(sum, loopTable, number[:])
-	for _, part := range [...][]byte{m.RequestURI().Text, m.FromAddress().URI.Text, m.FromTag(), m.CallID()} {
-		sum = crc64.Update(crc64.Update(sum, loopTable, part), loopTable, separator)
-	}
-	if m.Has(message.Route) {
-		vs := m.Values(message.Route)
-		for v, ok := vs.Next(); ok; v, ok = vs.Next() {
-			sum = crc64.Update(crc64.Update(sum, loopTable, v), loopTable, separator)
-		}
-	}
-	return sum
-}
-
-var (
-	loopTable = crc64.MakeTable(crc64.ECMA)
-	separator = []byte{0}
-)
-
 // hops counts the Via values of a request, and tells whether it has been here before and nothing that routing reads has
 // changed (RFC 5393 4.2.2): a Via whose sent-by is ours and whose branch carries the same hash. A Via of somebody else's that
 // we cannot read is passed over (4.2.4).
@@ -94,7 +68,7 @@ func (p *Proxy) hops(m *message.Message, secret *[32]byte) (n int, looped bool) 
 		switch {
 		case hashed[kind]:
 		case stateless:
-			hash[kind] = statelessLoop(m, secret)
+			hash[kind] = token.Loop(m, secret)
 		default:
 			hash[kind] = p.loopHash(m)
 		}

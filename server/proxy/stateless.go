@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/binary"
 	"hash/maphash"
@@ -53,17 +54,12 @@ func (p *Proxy) ForwardStateless(s *transaction.Shard, m *message.Message, from 
 // findsBack tells whether the Via of a request that came over from leads a response back without anything that we would have to
 // remember: its branch tells transactions apart, and the response leaves from the address that the request came to (RFC 3581 4).
 func (p *Proxy) findsBack(top *message.ViaValue, from transport.Flow) bool {
-	if from.Proto != transport.UDP || from.Remote.Addr().Zone() != "" || top.Maddr != nil || !identifies(top.Branch) {
+	if from.Proto != transport.UDP || from.Remote.Addr().Zone() != "" || top.Maddr != nil || !token.Identifies(top.Branch) {
 		return false
 	}
 	proto, ok := transport.ParseProto(top.Transport)
 	src, reached := p.net.Source(transport.UDP, from.Remote.Addr())
 	return ok && proto == transport.UDP && reached && src.Addr() == from.Local.Addr()
-}
-
-// identifies tells whether a branch is one of RFC 3261, which no other transaction of its sender has (8.1.1.7).
-func identifies(branch []byte) bool {
-	return len(branch) > len(message.MagicCookie) && message.HasCookie(branch)
 }
 
 // ForwardResponse forwards a response that no transaction has taken by the Via below ours (18.2.2), and reports whether it did: when
@@ -81,7 +77,7 @@ func (p *Proxy) ForwardResponse(s *transaction.Shard, m *message.Message, from t
 		return false
 	}
 	below, err := message.ParseVia(text)
-	if err != nil || !identifies(below.Branch) {
+	if err != nil || !token.Identifies(below.Branch) {
 		return false
 	}
 	host, port := below.Received, below.Rport
@@ -140,51 +136,21 @@ func overtake(s *transaction.Shard, m *message.Message, below *message.ViaValue,
 // and ACK that of their INVITE.
 func (p *Proxy) appendStatelessBranch(x *scratch, dst []byte, m *message.Message, secret *[32]byte, from transport.Flow) []byte {
 	proof := p.prove(x, m, m.Top(), secret, from.Remote.Addr(), from.Local.Port())
-	return transaction.AppendStatelessBranch(dst, proof, statelessLoop(m, secret))
+	return transaction.AppendStatelessBranch(dst, proof, token.Loop(m, secret))
 }
 
-// prove makes the first part of a stateless branch: a MAC over what tells transactions apart and stands in the request and in its
-// responses alike. via is that of whoever sent the request, from source to our port.
-//
-// A branch of RFC 2543 tells nothing apart. What 16.11 RECOMMENDS instead has the To tag, which a response need not have in common
-// with its request; so only ACKs, which get none, are forwarded with it.
-//
-// Without TryStateless only ACKs to a 2xx get one, and there is nothing to prove: a hash will do.
+// prove makes the first part of a stateless branch for what via, that of its sender at source, was written into, and came to our port.
+// Without TryStateless only ACKs to a 2xx get one, and there is nothing to prove: a cheaper hash will do.
 func (p *Proxy) prove(x *scratch, m *message.Message, via *message.ViaValue, secret *[32]byte, source netip.Addr, port uint16) transaction.Proof {
-	text := token.Keyed(x.mac[:0], secret, "branch\x00")
-	address := source.As16()
-	text = append(text, address[:]...)
-	text = binary.BigEndian.AppendUint16(text, port)
-	text = binary.BigEndian.AppendUint16(text, via.Port)
-	text = binary.BigEndian.AppendUint32(text, m.CSeq())
-	text = append(appendLower(text, via.Host), 0)
-	text = append(appendLower(text, via.Branch), 0)
-	if !identifies(via.Branch) {
-		for _, part := range [...][]byte{via.Text, m.RequestURI().Text, m.FromTag(), m.ToTag()} {
-			text = append(append(text, part...), 0)
-		}
-	}
-	text = append(text, m.CallID()...)
-	x.mac = text
+	x.mac = token.AppendSent(x.mac[:0], secret, m, via, source, port)
 	proof := transaction.Proof{Port: port}
 	if !p.stateless {
-		binary.BigEndian.PutUint64(proof.MAC[:], maphash.Bytes(p.seed, text))
+		binary.BigEndian.PutUint64(proof.MAC[:], maphash.Bytes(p.seed, x.mac))
 		return proof
 	}
-	sum := token.Sealed(secret, text)
+	sum := sha256.Sum256(x.mac)
 	copy(proof.MAC[:], sum[:])
 	return proof
-}
-
-// appendLower writes a part of a Via in lower case: it is compared without case (7.3.1).
-func appendLower(dst, b []byte) []byte {
-	for _, c := range b {
-		if 'A' <= c && c <= 'Z' {
-			c |= 0x20
-		}
-		dst = append(dst, c)
-	}
-	return dst
 }
 
 // ForwardAck forwards the ACK to a 2xx (RFC 3261 16.11, 17): it has no transaction, is never answered, and goes by Route and

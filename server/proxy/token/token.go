@@ -131,7 +131,7 @@ const macPurpose = "route\x00"
 // mac is HMAC-SHA256 over the purpose, Call-ID, a NUL and b, on the stack.
 func mac(secret *[32]byte, callID, b []byte) [sha256.Size]byte {
 	var in [64 + len(macPurpose) + longCallID + 1 + 96]byte
-	text := Keyed(in[:0], secret, macPurpose)
+	text := keyed(in[:0], secret, macPurpose)
 	if len(callID) > longCallID {
 		sum := sha256.Sum256(callID)
 		text = append(text, sum[:]...)
@@ -139,11 +139,11 @@ func mac(secret *[32]byte, callID, b []byte) [sha256.Size]byte {
 		text = append(text, callID...)
 	}
 	text = append(append(text, 0), b...)
-	return Sealed(secret, text)
+	return sealed(secret, text)
 }
 
-// Keyed begins what an HMAC-SHA256 (RFC 2104) with secret is made of behind dst, which is empty; Sealed makes it.
-func Keyed(dst []byte, secret *[32]byte, purpose string) []byte {
+// keyed begins what an HMAC-SHA256 (RFC 2104) with secret is made of behind dst, which is empty; sealed makes it.
+func keyed(dst []byte, secret *[32]byte, purpose string) []byte {
 	for _, k := range secret {
 		dst = append(dst, 0x36^k)
 	}
@@ -153,8 +153,8 @@ func Keyed(dst []byte, secret *[32]byte, purpose string) []byte {
 	return append(dst, purpose...)
 }
 
-// Sealed returns the HMAC of text, which Keyed began.
-func Sealed(secret *[32]byte, text []byte) [sha256.Size]byte {
+// sealed returns the HMAC of text, which keyed began.
+func sealed(secret *[32]byte, text []byte) [sha256.Size]byte {
 	inner := sha256.Sum256(text)
 	var out [64 + sha256.Size]byte
 	for i := range 64 {
