@@ -99,7 +99,7 @@ func (s *Server) plan(x *scratch, ts, others []target.Target) proxy.Plan {
 		plan.User = x.facts.User
 	}
 	if u := x.facts.User; u.Exists() && len(x.tables.TrustedPeers()) > 0 && !x.route.InDialog {
-		plan.Identity.Asserted = trust.Identity(x.tables.Snapshot, u, &x.msg) // RFC 3325 5
+		plan.Asserted.Value = trust.Identity(x.tables.Snapshot, u, &x.msg) // RFC 3325 5
 	}
 	return plan
 }

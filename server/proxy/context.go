@@ -156,7 +156,7 @@ type Context struct {
 	breadth   int // Max-Breadth not handed out yet (RFC 5393 5.3.3)
 	started   time.Time
 	from      transport.Flow // the way the request came
-	identity  Identity       // of who sent it
+	asserted  trust.Asserted // who sent it
 
 	starting  bool // a group is being started
 	short     bool // the last group is not all out: it waits for breadth
@@ -172,9 +172,9 @@ type Plan struct {
 	Targets  []target.Target // in their groups
 	Redirect []target.Target // contacts for a 302 when everything failed without a 6xx
 	Settings Settings
-	Identity Identity
-	Recurse  Recurse // asked about each 3xx; nil: a 3xx is a failure like others (16.7 step 4)
-	User     any     // comes back in Finished
+	Asserted trust.Asserted // Believed is found out
+	Recurse  Recurse        // asked about each 3xx; nil: a 3xx is a failure like others (16.7 step 4)
+	User     any            // comes back in Finished
 }
 
 // Forward makes the server transaction of m, which came from from, and starts its response context. The 100 to an INVITE is
@@ -202,8 +202,8 @@ func (p *Proxy) Forward(s *transaction.Shard, m *message.Message, from transport
 	c.started = s.Now()
 	c.from = from
 	c.from.Local = p.listener(from)
-	c.identity.Asserted = append(c.identity.Asserted[:0], plan.Identity.Asserted...)
-	p.believe(&c.identity, m, from)
+	c.asserted.Value = append(c.asserted.Value[:0], plan.Asserted.Value...)
+	p.believe(&c.asserted, m, from)
 	if c.group.Fire == nil {
 		c.group.Fire = c.groupTimeout
 	}

@@ -118,7 +118,7 @@ func (c *Context) write(x *scratch, b *branch, flow transport.Flow) {
 		c.recordRoute(x, b, flow, secured)
 	}
 	// 5. Additional header fields: an asserted identity (RFC 3325). 22.3: the credentials that were ours go no further.
-	c.p.screenRequest(sp, req, &c.identity, flow)
+	c.p.screenRequest(sp, req, &c.asserted, flow)
 	stripCredentials(sp, req, c.set.Realm)
 	// 6. Postprocess routing information.
 	c.route.postprocess(x, req, path)

@@ -72,11 +72,11 @@ func TestSpellingsOfAssertedIdentity(t *testing.T) {
 				var sp message.Splice
 				sp.Reset(m)
 				if m.IsRequest() {
-					var id Identity
+					var id trust.Asserted
 					p.believe(&id, m, strangersFlow)
 					p.screenRequest(&sp, m, &id, assertersFlow)
 				} else {
-					screenResponse(&sp, m, p.tells(m, strangersFlow, assertersFlow))
+					trust.ScreenResponse(&sp, m, p.tells(m, strangersFlow, assertersFlow))
 				}
 				if got, want := added(sp.Append(nil)), place.before+want+place.after; got != want {
 					t.Errorf("%s with %q: got %q, want %q", first, lines, got, want)
@@ -109,7 +109,7 @@ func TestSpellingsThatAreNone(t *testing.T) {
 	}
 }
 
-// The table at the top of privacy.go.
+// The table at the top of trust/screen.go.
 func TestScreenRequest(t *testing.T) {
 	const pai, own = "P-Asserted-Identity: <sip:a@b>\n", "P-Asserted-Identity: <sip:own@b>\n"
 	for _, tt := range []struct {
@@ -139,9 +139,9 @@ func TestScreenRequest(t *testing.T) {
 			asked := 0
 			p := trusting(&asked)
 			m := indexed(t, "MESSAGE sip:bob@example.org SIP/2.0", tt.more)
-			var id Identity
+			var id trust.Asserted
 			if tt.own {
-				id.Asserted = []byte("<sip:own@b>")
+				id.Value = []byte("<sip:own@b>")
 			}
 			p.believe(&id, m, tt.from)
 			var sp message.Splice
@@ -182,14 +182,14 @@ func TestNothingToScreen(t *testing.T) {
 	req, resp := indexed(t, "MESSAGE sip:bob@example.org SIP/2.0", "Subject: x\n"), indexed(t, "SIP/2.0 200 OK", "Subject: x\n")
 	var sp message.Splice
 	n := testing.AllocsPerRun(100, func() {
-		var id Identity
+		var id trust.Asserted
 		p.believe(&id, req, strangersFlow)
 		p.screenRequest(&sp, req, &id, assertersFlow)
 		if p.fails(req, strangersFlow) || !p.tells(resp, strangersFlow, strangersFlow) {
 			t.Error("got a refusal, want none")
 		}
 		sp.Reset(resp)
-		screenResponse(&sp, resp, true)
+		trust.ScreenResponse(&sp, resp, true)
 	})
 	if n != 0 || asked != 0 {
 		t.Errorf("got %v allocations and %d questions, want 0 and 0", n, asked)

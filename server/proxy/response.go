@@ -7,6 +7,7 @@ import (
 	"sipd/server/target"
 	"sipd/server/transaction"
 	"sipd/server/transport"
+	"sipd/server/trust"
 )
 
 // response does RFC 3261 16.7 for a response of branch b. Step 1, finding the response context, was the branch itself. A response
@@ -82,7 +83,7 @@ func (p *Proxy) forwardUp(s *transaction.Shard, tx *transaction.Server, m *messa
 func appendUp(x *scratch, dst []byte, tx *transaction.Server, m *message.Message, tells bool) []byte {
 	x.splice.Reset(m)
 	x.splice.PopVia()
-	screenResponse(&x.splice, m, tells)
+	trust.ScreenResponse(&x.splice, m, tells)
 	if tx != nil && tx.Flow.Proto.Reliable() && !m.Has(message.ContentLength) {
 		x.splice.SetContentLength()
 	}

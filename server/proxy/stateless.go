@@ -14,6 +14,7 @@ import (
 	"sipd/server/target"
 	"sipd/server/transaction"
 	"sipd/server/transport"
+	"sipd/server/trust"
 	"sipd/sipaddr"
 )
 
@@ -39,8 +40,8 @@ func (p *Proxy) ForwardStateless(s *transaction.Shard, m *message.Message, from 
 	x.tx.Request = m
 	defer func() { x.tx.Request, c.route, b.target = nil, Route{}, target.Target{} }()
 	c.p, c.tx, c.set, c.route, c.method, c.from = p, &x.tx, plan.Settings, *plan.Route, m.Method(), from
-	c.identity.Asserted = plan.Identity.Asserted
-	p.believe(&c.identity, m, from)
+	c.asserted.Value = plan.Asserted.Value
+	p.believe(&c.asserted, m, from)
 	b.target, b.share = plan.Targets[0], breadthOf(m)
 	x.via = p.appendStatelessBranch(x, p.appendVia(x.via[:0], flow), m, plan.Route.secret, from)
 	c.write(x, b, flow)
@@ -209,7 +210,7 @@ func (p *Proxy) sendAck(s *transaction.Shard, m *message.Message, from transport
 		sp.SetMaxForwards(70)
 	}
 	setBreadth(sp, m, breadthOf(m))
-	p.screenRequest(sp, m, &Identity{}, flow) // RFC 3325 9.1: an ACK has no identity.
+	p.screenRequest(sp, m, &trust.Asserted{}, flow) // RFC 3325 9.1: an ACK has no identity.
 	stripCredentials(sp, m, realm)
 	x.uri = append(r.appendURI(append(x.uri[:0], '<')), '>')
 	r.postprocess(x, m, nil)

@@ -3,6 +3,7 @@ package proxy
 import (
 	"sipd/server/message"
 	"sipd/server/sipstatus"
+	"sipd/server/trust"
 	"sipd/sipaddr"
 )
 
@@ -49,7 +50,7 @@ func (p *Proxy) Validate(m *message.Message, r *Route) (unsupported []byte, err 
 	// Step 5: Proxy-Require. All of its option tags that we lack are named in Unsupported.
 	tags := m.Values(message.ProxyRequire)
 	for tag, ok := tags.Next(); ok; tag, ok = tags.Next() {
-		if providesPrivacy(m, tag) {
+		if trust.Provides(m, tag) {
 			continue
 		}
 		unsupported = append(unsupported, ", "[:min(2, len(unsupported))]...)

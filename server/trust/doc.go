@@ -2,8 +2,8 @@
 // (RFC 3323) asks for.
 //
 // Of is a pure function of the rows of trusted_peers and of what is known of the far end of a flow; Identity of the tables and a
-// request. Neither has a socket. What is done with the answers, removing and inserting header fields, is package proxy's. A trusted
-// peer is not authenticated by being one: as a caller he is asked for credentials like anybody.
+// request; ScreenRequest and ScreenResponse edit copies. None of them has a socket; package proxy asks them. A trusted peer is not
+// authenticated by being one: as a caller he is asked for credentials like anybody.
 //
 // It starts no goroutine.
 package trust
