@@ -9,7 +9,7 @@
 //
 //   - one per UDP socket. On Linux a listener has GOMAXPROCS sockets (SO_REUSEPORT). A worker reads a batch of datagrams, runs
 //     each to completion in Receiver.Receive and sends all answers in one batch.
-//   - one per TCP listener (accept), one per stream connection (reader; a dialled connection's goroutine dials first), and
+//   - one per TCP listener (accept), one per stream connection (reader; it dials first and shakes hands where that is needed), and
 //     one more while a connection has bytes to write that its peer does not take.
 //   - one that refreshes the table of own addresses.
 //

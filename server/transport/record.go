@@ -12,6 +12,8 @@ type record struct {
 	seen  int  // bytes of the header
 	left  int  // bytes behind it that are to come
 	timed bool // the read deadline is that of a record
+
+	message bool // a message must arrive in time: the read deadline is its own already
 }
 
 // begun tells whether a record is there in part.

@@ -186,20 +186,17 @@ func (s *Sockets) refusedTLS(c *conn, accepted bool, err error) {
 	}
 }
 
-// readConn reads messages from nc until it ends. partial is true while a message must arrive in time: one that has begun,
-// or the first of a connection that a peer opened.
-func (s *Sockets) readConn(c *conn, nc *net.TCPConn, rc syscall.RawConn, partial bool) error {
+// readConn reads messages from nc until it ends. accepted: a peer opened it, and his first message must arrive in time like one
+// that has begun.
+func (s *Sockets) readConn(c *conn, nc *net.TCPConn, rc syscall.RawConn, accepted bool) error {
 	var in io.Reader = &waitReader{nc: nc, rc: rc}
 	rec := &record{} // TCP has none
 	if c.tls != nil {
 		in, rec = c, &c.tls.below.record
 	}
 	st := stream{s: s, c: c, buf: make([]byte, minReadBuffer)}
-	wait := s.limits.idle
-	if partial {
-		wait = s.limits.partial
-	}
-	if err := nc.SetReadDeadline(time.Now().Add(wait)); err != nil {
+	rec.message = accepted
+	if err := s.await(nc, rec.message); err != nil {
 		return err
 	}
 	for {
@@ -211,23 +208,22 @@ func (s *Sockets) readConn(c *conn, nc *net.TCPConn, rc syscall.RawConn, partial
 			if err != nil {
 				return err
 			}
-			// A message that goes on where the last one ended has its time from here.
-			if rest := st.used > 0; rest != partial || rest && took || rec.timed {
-				partial, rec.timed = rest, false
-				wait = s.limits.idle
-				if partial {
-					wait = s.limits.partial
-				}
-				if err := nc.SetReadDeadline(time.Now().Add(wait)); err != nil {
-					return err
-				}
+			rest := st.used > 0
+			switch {
+			case rest && !took && (rec.message || rec.timed): // Its time runs: it has begun earlier, or its record has.
+			case rest || rec.message || rec.timed: // A message that goes on where the last one ended has its time from here.
+				err = s.await(nc, rest)
+			}
+			rec.message, rec.timed = rest, false
+			if err != nil {
+				return err
 			}
 			continue
 		}
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			return err
 		}
-		if partial || rec.begun() {
+		if rec.message || rec.begun() {
 			return errPartial
 		}
 		rec.timed = false
@@ -242,6 +238,15 @@ func (s *Sockets) readConn(c *conn, nc *net.TCPConn, rc syscall.RawConn, partial
 			return err
 		}
 	}
+}
+
+// await sets how long nothing may come: the time of a message that has begun, or that of an idle connection.
+func (s *Sockets) await(nc *net.TCPConn, message bool) error {
+	wait := s.limits.idle
+	if message {
+		wait = s.limits.partial
+	}
+	return nc.SetReadDeadline(time.Now().Add(wait))
 }
 
 // Why a connection was closed here.

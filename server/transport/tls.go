@@ -158,9 +158,9 @@ func (c *cipher) Read(b []byte) (int, error) {
 	handshake := c.place != nil
 	if handshake {
 		c.place.leave()
-	} else if c.record.begun() && !c.record.timed {
-		c.record.timed = true
-		if err := c.Conn.SetReadDeadline(time.Now().Add(c.record.limit)); err != nil {
+	} else if r := &c.record; r.begun() && !r.timed && !r.message {
+		r.timed = true
+		if err := c.Conn.SetReadDeadline(time.Now().Add(r.limit)); err != nil {
 			return 0, err
 		}
 	}

@@ -120,8 +120,13 @@ func TestTroubles(t *testing.T) {
 		}, false},
 		{"half a message over TLS", false, func(c conns) { io.WriteString(c.tls, request("x", 5)[:20]) }, false},
 		{"half a message over TCP", true, func(c conns) { io.WriteString(c.raw, request("x", 5)[:20]) }, false},
+		{"a message byte by byte in records that come in halves", false, func(c conns) {
+			greet(c)
+			c.raw.(*halves).pause = 20 * time.Millisecond
+			drip(c.tls, "MESSAGE ", 0)
+		}, false},
 		{"nonsense in TLS", false, func(c conns) { io.WriteString(c.tls, "GET / HTTP/1.1\r\n\r\n") }, false},
-		{"reset", false, func(c conns) { greet(c); c.raw.(*net.TCPConn).SetLinger(0); c.raw.Close() }, false},
+		{"reset", false, func(c conns) { greet(c); c.raw.(*halves).Conn.(*net.TCPConn).SetLinger(0); c.raw.Close() }, false},
 		{"a flood over TLS", false, func(c conns) { flood(c.tls) }, true},
 		{"a flood over TCP", true, func(c conns) { flood(c.raw) }, true},
 	} {
@@ -153,10 +158,11 @@ func TestTroubles(t *testing.T) {
 			if tt.tcp {
 				addr = s.Addrs()[1].Addr
 			}
-			raw, err := net.Dial("tcp", addr.String())
+			tcp, err := net.Dial("tcp", addr.String())
 			if err != nil {
 				t.Fatal(err)
 			}
+			raw := &halves{Conn: tcp}
 			defer raw.Close()
 			raw.SetDeadline(time.Now().Add(waitLimit))
 			done := make(chan bool)
@@ -182,6 +188,25 @@ func TestTroubles(t *testing.T) {
 			}
 		})
 	}
+}
+
+// halves is a connection that writes in two pieces when there is a pause between them.
+type halves struct {
+	net.Conn
+	pause time.Duration
+}
+
+func (h *halves) Write(b []byte) (int, error) {
+	if h.pause == 0 {
+		return h.Conn.Write(b)
+	}
+	n, err := h.Conn.Write(b[:len(b)/2])
+	if err != nil {
+		return n, err
+	}
+	time.Sleep(h.pause)
+	m, err := h.Conn.Write(b[len(b)/2:])
+	return n + m, err
 }
 
 // drip sends data and then something each pause, until it fails.
