@@ -192,12 +192,12 @@ func TestTimesToLive(t *testing.T) {
 					t.Fatalf("got %d questions, want 1", asked)
 				}
 				if c.want > 0 {
-					time.Sleep(c.want - 1)
+					time.Sleep(c.want - time.Nanosecond)
 					look()
 					if asked != 1 {
 						t.Errorf("got another question before %v are over", c.want)
 					}
-					time.Sleep(1)
+					time.Sleep(time.Nanosecond)
 				}
 				look()
 				if asked != 2 {

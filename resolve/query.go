@@ -69,8 +69,8 @@ type Hop struct {
 type Step struct {
 	Section  string // of RFC 3263
 	Text     string
-	Question string // "example.com NAPTR"
-	Records  int    // 0: there are none
+	Question string        // "example.com NAPTR"
+	Records  int           // 0: there are none
 	TTL      time.Duration // how long the answer holds; 0 when this look-up has had it before
 	From     string        // who said so: "192.0.2.53:53 by UDP", "the cache"
 	Err      error
