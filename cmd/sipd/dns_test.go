@@ -37,6 +37,7 @@ var dnsZone = []string{
 	`_sip._udp.closed.example. 60 IN SRV 0 0 0 .`,
 	`bare.example. 60 IN A 192.0.2.50`,
 	`local.example. 60 IN A 127.0.0.1`,
+	`ours.example. 60 IN A 192.0.2.50`,
 	`circle.example. 60 IN CNAME circle.example.`,
 	`evil.example. 60 IN NAPTR 1 1 "s" "\027[31mSIP" "" evil.example.`,
 }
@@ -135,7 +136,12 @@ func TestExplainDNSTakesTheSettings(t *testing.T) {
 	if len(v.Servers) != 1 || v.Servers[0].String() != server || len(v.Hops) != 1 || v.Hops[0].Address != "192.0.2.2:5060" {
 		t.Errorf("got %+v, want the server of sipd.conf, and what one can reach over UDP and IPv4", v)
 	}
+	must(t, "user", "add", "alice@example.com", "-f", conf)
 	expect(t, []expectation{
+		{"explain --hops", []string{"explain", "-f", conf, "--hops", "sip:bob@ours.example", "--from", "alice@example.com"}, 0, "1  udp        192.0.2.50:5060  ours.example"},
+		{"in JSON", []string{"explain", "-f", conf, "--hops", "--json", "sip:bob@ours.example", "--from", "alice@example.com"}, 0, `"address": "192.0.2.50:5060"`},
+		{"of a name that is not there", []string{"explain", "-f", conf, "--hops", "sip:bob@nobody.example", "--from", "alice@example.com"}, 0, "=> no next hop: resolve: no such host"},
+		{"not without the flag", []string{"explain", "-f", conf, "sip:bob@ours.example", "--from", "alice@example.com"}, 0, "the domain of the Request-URI\n"},
 		{"no URI", []string{"dns", "explain"}, 2, "sipd dns explain URI"},
 		{"another scheme", []string{"dns", "explain", "tel:+15551234"}, 2, "write sip:user@example.com"},
 		{"no host", []string{"dns", "explain", "sip:bob@"}, 2, "write sip:user@example.com"},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,11 +46,12 @@ type decisionView struct {
 	Targets  []targetView `json:"targets,omitempty"`
 	Fallback []targetView `json:"redirect_on_failure,omitempty"`
 	Trace    []stepView   `json:"trace"`
+	LookUp   *lookUpView  `json:"look_up,omitempty"` // with --hops, of a request for another domain
 }
 
 func (a *app) explainCommand() *cobra.Command {
 	var from, method string
-	var noCredentials bool
+	var noCredentials, hops bool
 	c := &cobra.Command{
 		Use:   "explain REQUEST-URI",
 		Short: "Say what would happen to a request now, and why, from the database alone",
@@ -58,19 +60,20 @@ func (a *app) explainCommand() *cobra.Command {
 		Example: "  sipd explain sip:bob@example.com --from alice@example.com",
 		Args:    cobra.ExactArgs(1),
 		RunE: a.action(func(ctx context.Context, args []string) error {
-			return a.explain(ctx, args[0], from, method, noCredentials)
+			return a.explain(ctx, args[0], from, method, noCredentials, hops)
 		}),
 	}
 	c.Flags().StringVar(&from, "from", "", "`address` of the caller")
 	c.Flags().StringVar(&method, "method", "INVITE", "request method")
 	c.Flags().BoolVar(&noCredentials, "no-credentials", false, "the caller has not proven who he is")
+	c.Flags().BoolVar(&hops, "hops", false, "look up the next hops of a request for another domain, as sipd dns explain does")
 	return c
 }
 
 // stranger is a caller from nowhere (RFC 2606).
 const stranger = "sip:anonymous@anonymous.invalid"
 
-func (a *app) explain(ctx context.Context, requestURI, from, method string, noCredentials bool) error {
+func (a *app) explain(ctx context.Context, requestURI, from, method string, noCredentials, hops bool) error {
 	if !strings.Contains(requestURI, ":") {
 		requestURI = "sip:" + requestURI
 	}
@@ -112,14 +115,22 @@ func (a *app) explain(ctx context.Context, requestURI, from, method string, noCr
 	}
 	var d target.Decision
 	target.Decide(tables, &facts, time.Now(), &d)
+	v := viewDecision(&d)
+	if hops && d.Kind == target.Proxy && slices.ContainsFunc(d.Targets, func(t target.Target) bool { return t.Binding == nil }) {
+		if v.LookUp, err = lookUp(ctx, &uri, tables.Settings); err != nil {
+			return err
+		}
+	}
 	if a.json {
-		return a.printJSON(viewDecision(&d))
+		return a.printJSON(v)
 	}
 	if err := d.Trace.Print(a.stdout); err != nil {
 		return err
 	}
-	_, err = fmt.Fprint(a.stdout, describe(viewDecision(&d)))
-	return err
+	if _, err = fmt.Fprint(a.stdout, describe(v)); err != nil || v.LookUp == nil {
+		return err
+	}
+	return v.LookUp.print(a.stdout)
 }
 
 func callerURI(from string) (sipaddr.URI, error) {
