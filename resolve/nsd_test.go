@@ -72,7 +72,7 @@ func startNSD(t *testing.T) netip.AddrPort {
 	}
 	dir := t.TempDir()
 	var zone strings.Builder
-	zone.WriteString(nsdZone)
+	zone.WriteString(nsdZone + numbers(enumZone))
 	for i := range 9 {
 		fmt.Fprintf(&zone, "w%d A 192.0.2.%d\n", i, 10+i)
 	}

@@ -51,11 +51,11 @@ type Resolver struct {
 	servers []nameServer
 	cache   cache
 	flights map[question]*flight
-	lookups map[Query]*lookup // that have callers waiting
-	queue   []*lookup         // those that wait for their turn
-	running int               // look-ups under way, at most maxLookups
-	waiting int               // callers, at most maxWaiting
-	refused uint64            // callers that were one too many, or waited too long
+	lookups map[wanted]*lookup // that have callers waiting
+	queue   []*lookup          // those that wait for their turn
+	running int                // look-ups under way, at most maxLookups
+	waiting int                // callers, at most maxWaiting
+	refused uint64             // callers that were one too many, or waited too long
 	panics  int64
 	toldOf  uint64    // refused when the log last heard of it
 	told    time.Time // and when that was
@@ -68,18 +68,25 @@ type flight struct {
 	err    error
 }
 
-// lookup is who waits for a query.
+// wanted is what a look-up is to find: the hops of a query, or the targets of a number.
+type wanted struct {
+	query  Query
+	number enumQuery // none when query is one
+}
+
+// lookup is who waits for what is wanted: one of the lists has them.
 type lookup struct {
-	query   Query
+	wanted
 	since   time.Time
-	waiting []func([]Hop, error)
+	hops    []func([]Hop, error)
+	targets []func([]EnumTarget, error)
 }
 
 // New makes a Resolver. It starts nothing.
 func New(cfg Config) *Resolver {
 	r := &Resolver{
 		support: cfg.Support, log: cfg.Log, carry: cfg.Exchange, try: tryTime, cache: cache{entries: map[question]*entry{}},
-		flights: map[question]*flight{}, lookups: map[Query]*lookup{},
+		flights: map[question]*flight{}, lookups: map[wanted]*lookup{},
 	}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
@@ -116,20 +123,29 @@ func (r *Resolver) Hops(q Query, done func([]Hop, error)) (hops []Hop, err error
 	if !errors.Is(err, errNotCached) {
 		return hops, err, true
 	}
-	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	l, err := r.join(wanted{query: q}, time.Now())
+	if err != nil {
+		return nil, err, true
+	}
+	l.hops = append(l.hops, done)
+	return nil, nil, false
+}
+
+// join finds or begins a look-up that one more caller waits for. r.mu is held.
+func (r *Resolver) join(w wanted, now time.Time) (*lookup, error) {
 	if r.closed {
-		return nil, ErrUnavailable, true
+		return nil, ErrUnavailable
 	}
 	if r.waiting >= maxWaiting {
 		r.refused++ // work tells of it: here nobody may wait for the log.
-		return nil, ErrBusy, true
+		return nil, ErrBusy
 	}
-	l := r.lookups[q]
+	l := r.lookups[w]
 	if l == nil {
-		l = &lookup{query: q, since: now}
-		r.lookups[q] = l
+		l = &lookup{wanted: w, since: now}
+		r.lookups[w] = l
 		if r.running < maxLookups {
 			r.running++
 			r.group.Go(func() { r.work(l) })
@@ -137,9 +153,8 @@ func (r *Resolver) Hops(q Query, done func([]Hop, error)) (hops []Hop, err error
 			r.queue = append(r.queue, l)
 		}
 	}
-	l.waiting = append(l.waiting, done)
 	r.waiting++
-	return nil, nil, false
+	return l, nil
 }
 
 // work does one look-up after the other while there are some.
@@ -179,25 +194,36 @@ func (r *Resolver) next() (l *lookup) {
 
 // answer does a look-up and tells everybody who waits for it.
 func (r *Resolver) answer(l *lookup) {
+	late := time.Since(l.since) >= queueTime
+	if l.number != (enumQuery{}) {
+		r.answerNumber(l, late)
+		return
+	}
 	var hops []Hop
 	err := ErrBusy
-	if now := time.Now(); now.Sub(l.since) < queueTime {
+	if !late {
 		hops, err = r.find(l.query)
 	}
-	r.mu.Lock()
-	delete(r.lookups, l.query) // Nobody joins any more.
-	r.waiting -= len(l.waiting)
-	if errors.Is(err, ErrBusy) {
-		r.refused += uint64(len(l.waiting))
-	}
-	r.mu.Unlock()
-	for i, done := range l.waiting {
+	r.leave(l, err)
+	for i, done := range l.hops {
 		if i > 0 && err == nil { // Each draws lots of his own.
 			if own, err := r.look(l.query, r.cached).find(); err == nil {
 				hops = own
 			}
 		}
 		done(append([]Hop(nil), hops...), err)
+	}
+}
+
+// leave ends a look-up: nobody joins any more.
+func (r *Resolver) leave(l *lookup, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.lookups, l.wanted)
+	n := len(l.hops) + len(l.targets)
+	r.waiting -= n
+	if errors.Is(err, ErrBusy) {
+		r.refused += uint64(n)
 	}
 }
 
