@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"sync"
@@ -156,8 +157,8 @@ func (c *conn) flush() {
 	c.mu.Lock()
 	waiting := c.tls.waiting() && !c.aborted
 	c.mu.Unlock()
-	if waiting {
-		_ = c.write(nil, 0) // A connection that has failed is noticed by its reader.
+	if waiting && errors.Is(c.write(nil, 0), ErrQueueFull) {
+		c.abort() // He makes TLS answer, key after key, and reads nothing of it: it would pile up. Other failures the reader notices.
 	}
 }
 

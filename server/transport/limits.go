@@ -36,7 +36,7 @@ const (
 	// before it. Two processors with 2000 handshakes in a second: 1 % of the calls take 20 ms and more, with 64 at once 110 ms.
 	maxHandshakes          = 64
 	handshakesPerProcessor = 2
-	// maxDomains is how many names of domains are remembered.
+	// maxDomains is how many names of domains are remembered, see Domains.
 	maxDomains = 1 << 16
 
 	// minReadBuffer is a connection's buffer; larger messages make it grow, up to message.MaxMessage, for as long as they last.

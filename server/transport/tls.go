@@ -3,7 +3,9 @@ package transport
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
+	"math"
 	"net"
 	"strings"
 	"sync"
@@ -23,47 +25,61 @@ type TLSConfigs struct {
 }
 
 // Domains numbers the names of domains, so that a Flow stays small. Its zero value is ready; it may be used by several goroutines.
+//
+// Whoever may call other domains can invent names without end. So those that have not been asked for during maxDomains/2 others may
+// be forgotten; a number is never given again, or a connection would be taken for one to somebody else.
 type Domains struct {
-	mu     sync.RWMutex
-	byName map[string]Domain
-	names  []string // of 1, 2, ...
+	mu   sync.RWMutex
+	last Domain
+	// What was asked for lately, and before that.
+	young, old struct {
+		numbers map[string]Domain
+		names   map[Domain]string
+	}
 }
 
-// Number returns the number of a name (any case, a dot at the end ignored). ok is false when there are too many.
+// Number returns the number of a name (any case, a dot at the end ignored). ok is false when all have been given.
 func (d *Domains) Number(name string) (n Domain, ok bool) {
 	name = strings.ToLower(strings.TrimSuffix(name, "."))
 	d.mu.RLock()
-	n = d.byName[name]
+	n = d.young.numbers[name]
 	d.mu.RUnlock()
 	if n != 0 {
 		return n, true
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if n := d.byName[name]; n != 0 {
+	if n := d.young.numbers[name]; n != 0 {
 		return n, true
 	}
-	if len(d.names) >= maxDomains {
-		return 0, false
+	if n = d.old.numbers[name]; n == 0 {
+		if d.last == math.MaxUint32 {
+			return 0, false
+		}
+		d.last++
+		n = d.last
 	}
-	if d.byName == nil {
-		d.byName = make(map[string]Domain)
+	if d.young.numbers == nil || len(d.young.numbers) >= maxDomains/2 {
+		d.old = d.young
+		d.young.numbers, d.young.names = make(map[string]Domain), make(map[Domain]string)
 	}
-	d.names = append(d.names, strings.Clone(name))
-	n = Domain(len(d.names))
-	d.byName[d.names[n-1]] = n
+	name = strings.Clone(name)
+	d.young.numbers[name], d.young.names[n] = n, name
 	return n, true
 }
 
-// Name returns the name of a number, "" for 0.
+// Name returns the name of a number, "" for 0 and for one that is forgotten.
 func (d *Domains) Name(n Domain) string {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	if n == 0 || int(n) > len(d.names) {
-		return ""
+	if name := d.young.names[n]; name != "" {
+		return name
 	}
-	return d.names[n-1]
+	return d.old.names[n]
 }
+
+// errForgotten: nobody knows any more whom the certificate must speak for, and without a name none would be asked for.
+var errForgotten = errors.New("transport: too many domains since this one was asked for")
 
 // handshake makes nc a TLS connection, within the handshake limit.
 func (s *Sockets) handshake(c *conn, nc *net.TCPConn, rc syscall.RawConn, accepted bool) (*tlsConn, error) {
@@ -82,7 +98,11 @@ func (s *Sockets) handshake(c *conn, nc *net.TCPConn, rc syscall.RawConn, accept
 	if accepted {
 		t.Conn = tls.Server(&t.below, s.tls.Server)
 	} else {
-		t.Conn = tls.Client(&t.below, s.tls.Client(s.tls.Domains.Name(c.flow.Domain)))
+		domain := s.tls.Domains.Name(c.flow.Domain)
+		if domain == "" && c.flow.Domain != 0 {
+			return nil, errForgotten
+		}
+		t.Conn = tls.Client(&t.below, s.tls.Client(domain))
 		err = p.take()
 	}
 	if err == nil {

@@ -11,9 +11,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"math/big"
 	"net"
 	"regexp"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -396,13 +398,61 @@ func TestDomains(t *testing.T) {
 	if again, ok := d.Number("a.EXAMPLE"); again != one || !ok || one == two || d.Name(one) != "a.example" || d.Name(0) != "" || d.Name(99) != "" {
 		t.Errorf("got %d %d %d, names %q %q", one, two, again, d.Name(one), d.Name(two))
 	}
-	for i := range maxDomains {
-		d.Number(fmt.Sprint(i))
+	for i := range 2 * maxDomains { // Somebody invents names; one.example is in use.
+		if n, ok := d.Number(fmt.Sprint(i)); !ok || d.Name(n) != fmt.Sprint(i) {
+			t.Fatalf("got %d %t %q for name %d", n, ok, d.Name(n), i)
+		}
+		if n, ok := d.Number("a.example"); n != one || !ok {
+			t.Fatalf("got %d, want %d for a name that is in use", n, one)
+		}
 	}
-	if _, ok := d.Number("one too many"); ok {
-		t.Error("got a number, want no more than maxDomains")
+	if got := len(d.young.names) + len(d.old.names); got > maxDomains || got != len(d.young.numbers)+len(d.old.numbers) {
+		t.Errorf("got %d names, want %d at most", got, maxDomains)
 	}
-	if n, ok := d.Number("a.example"); n != one || !ok {
-		t.Errorf("got %d, want %d for a name that is known", n, one)
+	if d.Name(one) != "a.example" || d.Name(two) != "" {
+		t.Errorf("got %q and %q, want the name in use, and the other forgotten", d.Name(one), d.Name(two))
+	}
+	if n, _ := d.Number("b.example"); n <= two+maxDomains {
+		t.Errorf("got number %d, want one that nobody has had", n)
+	}
+	d.last = math.MaxUint32
+	if n, ok := d.Number("one too many"); ok || n != 0 {
+		t.Errorf("got %d, want none when all are given", n)
+	}
+}
+
+// TestTLSForgottenDomain: where nobody knows any more whom the certificate must speak for, none is good.
+func TestTLSForgottenDomain(t *testing.T) {
+	a, b, atA, atB := pair(t, limits{})
+	a.tls.Client = func(string) *tls.Config { return &tls.Config{InsecureSkipVerify: true} } // as for a telephone
+	out := a.NewOut()
+	out.Send(Flow{Proto: TLS, Domain: 1 << 20, Remote: to(t, a, b, "b.example").Remote}, []byte(request("x", 0)), 1)
+	out.Flush()
+	if got := next(t, atA.failed); !errors.Is(got.err, errForgotten) || len(atB.got) > 0 {
+		t.Errorf("got %v and %d messages, want errForgotten and none", got.err, len(atB.got))
+	}
+}
+
+// TestTLSKeysUnread: who makes TLS answer and reads nothing is cut off when no more can wait.
+func TestTLSKeysUnread(t *testing.T) {
+	a, b, _, atB := pair(t, limits{})
+	out := a.NewOut()
+	out.Send(to(t, a, b, "b.example"), []byte(request("x", 0)), 0)
+	out.Flush()
+	c := b.table.byConnID(next(t, atB.got).from.Conn)
+	c.mu.Lock()
+	for c.writing { // the echo
+		c.mu.Unlock()
+		runtime.Gosched()
+		c.mu.Lock()
+	}
+	c.writing, c.queue = true, make([]queued, maxQueueMessages)
+	c.mu.Unlock()
+	c.tls.below.Write([]byte("an answer to a new key"))
+	c.flush()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.aborted {
+		t.Error("got a connection that goes on, want it closed")
 	}
 }
