@@ -30,13 +30,12 @@ type Facts struct {
 // certificate speaks for its name. When several rows are of him the one that trusts him most counts.
 func Of(peers []cache.TrustedPeer, f *Facts, tr *trace.Trace) Level {
 	level := Stranger
-	addr := f.Addr.Unmap().WithZone("")
 	for i := range peers {
 		p := &peers[i]
 		if level == Asserting || level == Peer && !p.MayAssertIdentity {
 			continue
 		}
-		if !is(p, f, addr) {
+		if !f.Match(p.Nets, p.TLSName) {
 			continue
 		}
 		level = Peer
@@ -51,12 +50,17 @@ func Of(peers []cache.TrustedPeer, f *Facts, tr *trace.Trace) Level {
 	return level
 }
 
-func is(p *cache.TrustedPeer, f *Facts, addr netip.Addr) bool {
-	if len(p.Nets) == 0 && p.TLSName == "" {
-		return false // It would be anybody.
-	}
-	if len(p.Nets) > 0 && !slices.ContainsFunc(p.Nets, func(n netip.Prefix) bool { return n.Contains(addr) }) {
+// Match tells whether all that a row asks for holds: the address is in one of nets, if there are some; the certificate speaks for
+// tlsName, if there is one. A row that asks for nothing is nobody's: it would be anybody's.
+func (f *Facts) Match(nets []netip.Prefix, tlsName string) bool {
+	if len(nets) == 0 && tlsName == "" {
 		return false
 	}
-	return p.TLSName == "" || f.SpeaksFor != nil && f.SpeaksFor(p.TLSName)
+	if len(nets) > 0 {
+		addr := f.Addr.Unmap().WithZone("")
+		if !slices.ContainsFunc(nets, func(n netip.Prefix) bool { return n.Contains(addr) }) {
+			return false
+		}
+	}
+	return tlsName == "" || f.SpeaksFor != nil && f.SpeaksFor(tlsName)
 }
