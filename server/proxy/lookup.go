@@ -122,7 +122,7 @@ func (c *Context) lookUp(s *transaction.Shard, b *branch, q resolve.Query) bool 
 	p, ref, callID := c.p, c.tx.Ref(), bytes.Clone(c.tx.Request.CallID())
 	hops, err, ready := p.resolver.Hops(q, func(hops []resolve.Hop, err error) {
 		p.inShard(callID, func(s *transaction.Shard) {
-			if tx := s.Server(ref); tx != nil && tx == c.tx { // Else the request has ended meanwhile.
+			if tx := s.Server(ref); tx != nil && tx.User() == c { // Else the request has ended meanwhile, and c may be of a call in another shard.
 				c.found(s, b, q, hops, err)
 			}
 		})

@@ -176,3 +176,23 @@ func TestNextHopsByName(t *testing.T) {
 		})
 	}
 }
+
+// TestLookUpOutlivesCall: when the answer of a look-up comes, the response context may serve a call of another shard already, whose
+// lock is another. The race detector sees who touches it.
+func TestLookUpOutlivesCall(t *testing.T) {
+	b := &book{later: true}
+	byName(t, b, "sip:carol@example.net", func(each func(func(*Context, *transaction.Shard)), _ *transaction.Shard, _ func(func()), _ *[]transport.Packet) {
+		var c *Context
+		each(func(now *Context, s *transaction.Shard) { c = now; c.Cancelled(s, c.tx, c.tx.Request) })
+		if c.p != nil {
+			t.Fatal("got a context that is in use, want it given back")
+		}
+		taken := make(chan struct{})
+		go func() { // as Forward does for the next call
+			c.tx = nil
+			close(taken)
+		}()
+		b.answer()
+		<-taken
+	})
+}
