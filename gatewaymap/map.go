@@ -24,14 +24,14 @@ func (r *Rule) admits(class string) bool {
 	return class != "" && (r.Classes[0] == "*" || slices.Contains(r.Classes, class))
 }
 
-// Map is a table of rules.
+// Map is a table of rules. Its zero value has none.
 type Map struct {
 	rules []Rule
 	set   *pattern.Set
 }
 
-// maxGroup is how many gateways a hunt group may have: a call tries one after the other.
-const maxGroup = 32
+// MaxGroup is how many gateways a hunt group may have: a call tries one after the other.
+const MaxGroup = 32
 
 // New makes a map. warnings name rules that nothing can reach. The error names a rule that cannot be used; there is no map then.
 func New(rules []Rule) (m *Map, warnings []string, err error) {
@@ -51,8 +51,8 @@ func New(rules []Rule) (m *Map, warnings []string, err error) {
 		if r.Weight < 0 {
 			return nil, nil, fmt.Errorf("rule %d: weight %d: it cannot be negative", r.ID, r.Weight)
 		}
-		if size[r.Position]++; size[r.Position] > maxGroup {
-			return nil, nil, fmt.Errorf("rule %d: position %d has more than %d rules: a call cannot try them all", r.ID, r.Position, maxGroup)
+		if size[r.Position]++; size[r.Position] > MaxGroup {
+			return nil, nil, fmt.Errorf("rule %d: position %d has more than %d rules: a call cannot try them all", r.ID, r.Position, MaxGroup)
 		}
 		patterns[i] = r.Pattern
 		text := r.Pattern.String()
@@ -97,6 +97,9 @@ type Gateway struct {
 func (m *Map) Find(dst []Gateway, number []byte, class string, tr *trace.Trace) ([]Gateway, Outcome) {
 	out := NoMatch
 	position := 0
+	if m.set == nil {
+		return dst, out
+	}
 	for i := m.set.Next(number, 0); i >= 0; i = m.set.Next(number, i+1) {
 		r := &m.rules[i]
 		if out == Found && r.Position != position {

@@ -85,6 +85,13 @@ func TestDepartment(t *testing.T) {
 	}
 }
 
+func TestNoRules(t *testing.T) {
+	var none gatewaymap.Map
+	if found, out := none.Find(nil, []byte("+1"), "staff", nil); out != gatewaymap.NoMatch || len(found) != 0 {
+		t.Errorf("got %v %v, want no match", out, found)
+	}
+}
+
 func TestDenialIsTold(t *testing.T) {
 	m, _ := read(t, department)
 	var tr trace.Trace

@@ -14,6 +14,7 @@ import (
 var (
 	tablePattern  = regexp.MustCompile(`(?ms)^CREATE TABLE (\w+) \((.*?)^\)`)
 	columnPattern = regexp.MustCompile(`(?m)^  ([a-z]\w*) `)
+	addedPattern  = regexp.MustCompile(`(?m)^ALTER TABLE (\w+) ADD COLUMN (\w+) `)
 )
 
 // tables returns the columns of each table that the files of a dialect make.
@@ -34,6 +35,9 @@ func tables(t *testing.T, d Dialect) (names []string, columns map[string][]strin
 			for _, c := range columnPattern.FindAllStringSubmatch(m[2], -1) {
 				columns[m[1]] = append(columns[m[1]], c[1])
 			}
+		}
+		for _, m := range addedPattern.FindAllStringSubmatch(string(text), -1) {
+			columns[m[1]] = append(columns[m[1]], m[2])
 		}
 	}
 	return names, columns

@@ -110,8 +110,15 @@ func (a *Alias) Check() error {
 	if err := CheckAOR("user of alias "+a.Alias, string(a.PrimaryUser)); err != nil {
 		return err
 	}
-	if int(a.Kind) >= len(aliasNames) {
-		return invalid("kind of alias %s is out of range", a.Alias)
+	switch {
+	case int(a.Kind) >= len(aliasNames) || int(a.RingMode) >= len(ringNames):
+		return invalid("kind or ring mode of alias %s is out of range", a.Alias)
+	case a.Alias == string(a.PrimaryUser):
+		return invalid("alias %s is the user himself: write another name", a.Alias)
+	case a.Kind != Group && (a.RingMode != RingDefault || a.Delay != 0):
+		return invalid("alias %s has a ring mode or a delay: only members of a group do", a.Alias)
+	case a.Delay < 0 || a.Delay > MaxRing:
+		return invalid("delay_s of alias %s is %d: write 0 to %d seconds", a.Alias, a.Delay, MaxRing)
 	}
 	return nil
 }

@@ -40,6 +40,8 @@ type Sink interface {
 	Alias(*Alias)
 	ThirdParty(*ThirdParty)
 	TrustedPeer(*TrustedPeer)
+	Forward(*Forward)
+	PlanRows(*PlanRows) // once, all of them
 }
 
 // Delta is what changed after a moment.
@@ -56,7 +58,10 @@ type Delta struct {
 	PeersChanged    bool
 	Peers           []TrustedPeer // all, if PeersChanged
 	DomainsChanged  bool
-	Domains         []Domain // all, if DomainsChanged
+	Domains         []Domain  // all, if DomainsChanged
+	Plan            *PlanRows // all, if one of its tables changed; else nil
+	ForwardIDs      []int64   // users whose forwards changed
+	Forwards        []Forward // all rows of ForwardIDs that exist
 	SettingsChanged bool
 	Settings        map[string]string // all, if SettingsChanged
 }
@@ -64,7 +69,7 @@ type Delta struct {
 // Empty tells whether nothing changed.
 func (d *Delta) Empty() bool {
 	return !d.Full && !d.DomainsChanged && !d.SettingsChanged && !d.PeersChanged && len(d.UserIDs) == 0 && len(d.AliasNames) == 0 &&
-		len(d.ThirdPartyIDs) == 0
+		len(d.ThirdPartyIDs) == 0 && len(d.ForwardIDs) == 0 && d.Plan == nil
 }
 
 // MaxDelta is how many changes a Delta lists before it asks for a full load: up to here single rows are cheaper.
@@ -119,10 +124,53 @@ type Admin interface {
 	AddTrustedPeer(ctx context.Context, p *TrustedPeer) error // sets p.ID
 	RemoveTrustedPeer(ctx context.Context, id int64) error
 
+	PlanAdmin
+
 	// Contacts calls each for the contacts of an AOR ("": all), ordered by AOR and id.
 	Contacts(ctx context.Context, aor sipaddr.AOR, each func(*Contact) error) error
 	// RemoveContacts removes one contact of an AOR, or all (uri ""); it returns how many.
 	RemoveContacts(ctx context.Context, aor sipaddr.AOR, uri string) (int, error)
+}
+
+// PlanAdmin is what commands and pages do with what becomes of numbers.
+type PlanAdmin interface {
+	// Plan returns the rows of one moment, also those that are not enabled.
+	Plan(ctx context.Context) (*PlanRows, error)
+	// ChangePlan calls change in a transaction that nobody else's ChangePlan overlaps: what change has read is so until what it has
+	// written is committed. Its error undoes everything.
+	ChangePlan(ctx context.Context, change func(PlanTx) error) error
+
+	// PlanTests lists all by id.
+	PlanTests(ctx context.Context) ([]PlanTest, error)
+	AddPlanTest(ctx context.Context, t *PlanTest) error // sets t.ID
+	RemovePlanTest(ctx context.Context, id int64) error
+
+	// Forwards calls each for the forwards of a user ("": of everybody), by key and kind.
+	Forwards(ctx context.Context, user sipaddr.AOR, each func(*Forward) error) error
+	// SetForward writes the forward of f.User and f.Kind in the place of the one before, and sets f.UserID.
+	SetForward(ctx context.Context, f *Forward) error
+	// RemoveForward removes the user's forwards of some kinds.
+	RemoveForward(ctx context.Context, user sipaddr.AOR, kinds ...ForwardKind) error
+
+	// AuditLog lists the last entries, the newest first.
+	AuditLog(ctx context.Context, limit int) ([]AuditEntry, error)
+}
+
+// PlanTx is a change of what becomes of numbers, under way. It sees what it has written.
+type PlanTx interface {
+	Plan() (*PlanRows, error)
+	// SetPlan makes the tables what the rows say: rows with the ID 0 are added and given one, others changed, and those that are not
+	// among them removed. A class that users are in is not removed.
+	SetPlan(*PlanRows) error
+	PlanTests() ([]PlanTest, error)
+	HasUser(key sipaddr.AOR) (bool, error)
+	// Aliases lists the rows of one alias by priority and id.
+	Aliases(alias string) ([]Alias, error)
+	AddAlias(a *Alias) error // sets a.ID
+	// RemoveAlias removes one row, or every row of the alias (user "").
+	RemoveAlias(alias string, user sipaddr.AOR) error
+	// Audit notes who did this; it sets e.ID and e.At.
+	Audit(e *AuditEntry) error
 }
 
 // Logger keeps the request log.
@@ -141,6 +189,8 @@ type Tables struct {
 
 	ThirdParties []ThirdParty
 	TrustedPeers []TrustedPeer
+	Forwards     []Forward
+	Plan         PlanRows
 }
 
 // Feed hands the tables to a sink in the order Load has.
@@ -166,6 +216,10 @@ func (t *Tables) Feed(into Sink) {
 	for i := range t.TrustedPeers {
 		into.TrustedPeer(&t.TrustedPeers[i])
 	}
+	for i := range t.Forwards {
+		into.Forward(&t.Forwards[i])
+	}
+	into.PlanRows(&t.Plan)
 }
 
 // Sink returns a sink that fills the tables.
@@ -185,3 +239,5 @@ func (t *tablesSink) Credential(c *Credential)   { t.Credentials = append(t.Cred
 func (t *tablesSink) Alias(a *Alias)             { t.Aliases = append(t.Aliases, *a) }
 func (t *tablesSink) ThirdParty(r *ThirdParty)   { t.ThirdParties = append(t.ThirdParties, *r) }
 func (t *tablesSink) TrustedPeer(p *TrustedPeer) { t.TrustedPeers = append(t.TrustedPeers, *p) }
+func (t *tablesSink) Forward(f *Forward)         { t.Forwards = append(t.Forwards, *f) }
+func (t *tablesSink) PlanRows(p *PlanRows)       { t.Plan = *p }

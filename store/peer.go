@@ -54,18 +54,33 @@ func (p *TrustedPeer) Normalize() error {
 	if err != nil {
 		return err
 	}
-	if p.TLSName = NormalHost(p.TLSName); p.TLSName != "" {
-		// RFC 5922 7.2: a certificate of SIP names a domain, no wildcard stands for others.
-		if len(p.TLSName) > maxName || strings.ContainsFunc(p.TLSName, notInHost) {
-			return invalid("tls_name %.60q: write one domain, such as gw.example.net", p.TLSName)
-		}
-		if _, err := netip.ParseAddr(p.TLSName); err == nil {
-			return invalid("tls_name %q is an address: write the domain of the peer's certificate, and addresses as source_nets", p.TLSName)
-		}
+	if p.TLSName, err = normalTLSName(p.TLSName); err != nil {
+		return err
 	}
 	if len(nets) == 0 && p.TLSName == "" {
 		return invalid("neither source_nets nor tls_name is there, so it would be anybody: write the peer's networks (192.0.2.0/24), the domain of its certificate, or both")
 	}
+	p.SourceNets = netsText(nets)
+	return nil
+}
+
+// normalTLSName brings the domain of a peer's certificate into the form of the table.
+func normalTLSName(s string) (string, error) {
+	if s = NormalHost(s); s == "" {
+		return "", nil
+	}
+	// RFC 5922 7.2: a certificate of SIP names a domain, no wildcard stands for others.
+	if len(s) > maxName || strings.ContainsFunc(s, notInHost) {
+		return s, invalid("tls_name %.60q: write one domain, such as gw.example.net", s)
+	}
+	if _, err := netip.ParseAddr(s); err == nil {
+		return s, invalid("tls_name %q is an address: write the domain of the peer's certificate, and addresses as source_nets", s)
+	}
+	return s, nil
+}
+
+// netsText is networks as the table has them.
+func netsText(nets []netip.Prefix) string {
 	texts := make([]string, len(nets))
 	for i, n := range nets {
 		texts[i] = n.String()
@@ -73,8 +88,7 @@ func (p *TrustedPeer) Normalize() error {
 			texts[i] = n.Addr().String()
 		}
 	}
-	p.SourceNets = strings.Join(texts, ", ")
-	return nil
+	return strings.Join(texts, ", ")
 }
 
 // Nets reads SourceNets. An address is a network of itself.

@@ -107,6 +107,10 @@ type Alias struct {
 	PrimaryUser sipaddr.AOR
 	Kind        AliasKind
 	Priority    int
+	// Of a member of a group: RingMode is how the group rings. Delay is seconds: in parallel how long after the call began he rings,
+	// serially how long he rings before the next does (0: the server's TimeOut).
+	RingMode RingMode
+	Delay    int
 }
 
 // GatewayClass is a row of gateway_classes.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sipd/config"
+	"sipd/plan"
 	"sipd/store"
 )
 
@@ -23,6 +24,8 @@ type builder struct {
 	aliases  []*store.Alias
 	peers    []store.TrustedPeer
 	thirds   []pair
+	forwards []store.Forward
+	plan     store.PlanRows
 	problems []Problem
 }
 
@@ -70,9 +73,15 @@ func (b *builder) ThirdParty(t *store.ThirdParty) {
 // TrustedPeer implements store.Sink.
 func (b *builder) TrustedPeer(p *store.TrustedPeer) { b.peers = append(b.peers, *p) }
 
+// Forward implements store.Sink.
+func (b *builder) Forward(f *store.Forward) { b.forwards = append(b.forwards, *f) }
+
+// PlanRows implements store.Sink.
+func (b *builder) PlanRows(p *store.PlanRows) { b.plan = *p }
+
 func (b *builder) problem(table, row string, err error) {
 	if len(b.problems) < maxProblems {
-		b.problems = append(b.problems, Problem{table, row, err})
+		b.problems = append(b.problems, Problem{Table: table, Row: row, Err: err})
 	}
 }
 
@@ -85,11 +94,15 @@ func (b *builder) snapshot(settings *config.Settings, server store.Server, seq i
 		s.domains = b.prev.domains
 	}
 	b.problems = append(b.problems, problems...)
-	var before *peers
-	if b.prev != nil {
-		before = b.prev.peers
+	prev := b.prev
+	if prev == nil {
+		prev = &Snapshot{}
 	}
-	s.peers, problems = newPeers(b.peers, before)
+	s.peers, problems = newPeers(b.peers, prev.peers)
+	b.problems = append(b.problems, problems...)
+	s.plan, problems = plan.Compile(&b.plan, prev.plan)
+	b.problems = append(b.problems, problems...)
+	s.forwards, problems = newForwards(b.forwards, prev.forwards)
 	b.problems = append(b.problems, problems...)
 	s.users = b.users.all()
 	s.thirds, problems = newThirdParties(b.thirds)

@@ -172,7 +172,7 @@ func (c *Cache) update(ctx context.Context) error {
 		c.failed(ctx, err, now)
 		return err
 	}
-	if d.Full || prev.aliases.crowded() || prev.thirds.crowded() {
+	if d.Full || prev.aliases.crowded() || prev.thirds.crowded() || prev.forwards.crowded() {
 		return c.refresh(ctx)
 	}
 	if d.Empty() {
@@ -203,11 +203,18 @@ func (c *Cache) stillBad(d *store.Delta) []Problem {
 	for _, id := range d.ThirdPartyIDs {
 		said[row{"third_parties", strconv.FormatInt(id, 10)}] = true
 	}
+	for _, id := range d.ForwardIDs {
+		said[row{"forwards", strconv.FormatInt(id, 10)}] = true
+	}
+	whole := map[string]bool{"domains": d.DomainsChanged || d.SettingsChanged, "trusted_peers": d.PeersChanged}
+	for _, table := range [...]string{"dialplan", "gatewaymap", "gateways", "gateway_classes"} {
+		whole[table] = d.Plan != nil
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var ps []Problem
 	for _, p := range c.status.Problems {
-		if p.Table == "domains" && (d.DomainsChanged || d.SettingsChanged) || p.Table == "trusted_peers" && d.PeersChanged || said[row{p.Table, p.Row}] || len(ps) == maxProblems {
+		if whole[p.Table] || said[row{p.Table, p.Row}] || len(ps) == maxProblems {
 			continue
 		}
 		ps = append(ps, p)

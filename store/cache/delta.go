@@ -4,6 +4,7 @@ import (
 	"maps"
 
 	"sipd/config"
+	"sipd/plan"
 	"sipd/store"
 )
 
@@ -46,6 +47,16 @@ func apply(prev *Snapshot, d *store.Delta, settings func(map[string]string) (*co
 		problems = append(problems, bad...)
 		next.thirds = t
 	}
+	if d.Plan != nil {
+		t, bad := plan.Compile(d.Plan, prev.plan)
+		problems = append(problems, bad...)
+		next.plan = t
+	}
+	if len(d.ForwardIDs) > 0 {
+		t, bad := prev.forwards.withDelta(d)
+		problems = append(problems, bad...)
+		next.forwards = t
+	}
 	if len(d.AliasNames) > 0 {
 		t, bad := prev.aliases.withDelta(d)
 		problems = append(problems, bad...)
@@ -57,7 +68,9 @@ func apply(prev *Snapshot, d *store.Delta, settings func(map[string]string) (*co
 // with returns the table after the delta.
 func (t *users) with(d *store.Delta) (*users, []Problem) {
 	var problems []Problem
-	g := newGather(t, func(table, row string, err error) { problems = append(problems, Problem{table, row, err}) })
+	g := newGather(t, func(table, row string, err error) {
+		problems = append(problems, Problem{Table: table, Row: row, Err: err})
+	})
 	for i := range d.Users {
 		g.user(&d.Users[i])
 	}
@@ -74,7 +87,7 @@ func (t *aliases) withDelta(d *store.Delta) (*aliases, []Problem) {
 	for i := range d.Aliases {
 		a := d.Aliases[i]
 		if err := a.Check(); err != nil {
-			problems = append(problems, Problem{"aliases", a.Alias, err})
+			problems = append(problems, Problem{Table: "aliases", Row: a.Alias, Err: err})
 			continue
 		}
 		rows = append(rows, &a)

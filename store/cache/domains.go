@@ -89,7 +89,7 @@ func newDomains(rows []store.Domain, s *config.Settings) (*domains, []Problem) {
 	t := &domains{exact: make(map[string]*Domain, len(rows)), n: len(rows), rows: rows}
 	var problems []Problem
 	bad := func(d *store.Domain, err error) {
-		problems = append(problems, Problem{"domains", d.Name, err})
+		problems = append(problems, Problem{Table: "domains", Row: d.Name, Err: err})
 	}
 	byName := make(map[string]*store.Domain, len(rows))
 	var regexes []*store.Domain

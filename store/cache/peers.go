@@ -30,7 +30,7 @@ func newPeers(rows []store.TrustedPeer, before *peers) (*peers, []Problem) {
 	t := &peers{}
 	var problems []Problem
 	bad := func(id int64, err error) {
-		problems = append(problems, Problem{"trusted_peers", strconv.FormatInt(id, 10), err})
+		problems = append(problems, Problem{Table: "trusted_peers", Row: strconv.FormatInt(id, 10), Err: err})
 	}
 	rows = slices.Clone(rows)
 	slices.SortFunc(rows, func(a, b store.TrustedPeer) int { return cmp.Compare(a.ID, b.ID) })

@@ -59,7 +59,8 @@ type User struct {
 	ID            int64
 	Key           sipaddr.AOR
 	DisplayName   string
-	MaxContacts   int // 0: the server's
+	ClassID       int64 // of gateway_classes; 0: none
+	MaxContacts   int   // 0: the server's
 	AuthPolicy    store.AuthPolicy
 	DefaultAction store.Action
 	Disabled      bool
@@ -205,7 +206,7 @@ func (r record) user() User {
 		AuthPolicy: store.AuthPolicy(f & 3), DefaultAction: store.Action(f >> shiftAction & 3), Disabled: f&flagDisabled != 0,
 	}
 	if f&flagExtra != 0 {
-		u.MaxContacts = int(r.uint32(email + 8))
+		u.ClassID, u.MaxContacts = int64(r.uint64(email)), int(r.uint32(email+8))
 	}
 	return u
 }
@@ -224,9 +225,7 @@ func (r record) row() store.User {
 	row := store.User{
 		ID: u.ID, Key: u.Key, Realm: r.realm(), DisplayName: u.DisplayName, Email: string(r[name:email]), AuthPolicy: u.AuthPolicy,
 		DefaultAction: u.DefaultAction, IsAdmin: f&flagAdmin != 0, Disabled: u.Disabled, MayUploadCGI: f&flagUpload != 0, MaxContacts: u.MaxContacts,
-	}
-	if f&flagExtra != 0 {
-		row.GatewayClassID = int64(r.uint64(email))
+		GatewayClassID: u.ClassID,
 	}
 	return row
 }

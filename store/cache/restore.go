@@ -33,6 +33,14 @@ func (s *Snapshot) Feed(into store.Sink) {
 	for i := range s.peers.rows {
 		into.TrustedPeer(&s.peers.rows[i])
 	}
+	for _, shard := range s.forwards.shards {
+		for _, rows := range shard {
+			for i := range rows {
+				into.Forward(&rows[i])
+			}
+		}
+	}
+	into.PlanRows(s.plan.Rows())
 }
 
 // Saved is tables that were saved when the database could be read.

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"sipd/config"
+	"sipd/plan"
 	"sipd/store"
 )
 
@@ -15,12 +16,14 @@ type Snapshot struct {
 	Seq      int64     // the last change it includes
 	Loaded   time.Time // when its rows were read in full
 
-	values  map[string]string // the rows of server_settings that Settings were made of
-	domains *domains
-	users   *users
-	aliases *aliases
-	thirds  *thirdParties
-	peers   *peers
+	values   map[string]string // the rows of server_settings that Settings were made of
+	domains  *domains
+	users    *users
+	aliases  *aliases
+	thirds   *thirdParties
+	peers    *peers
+	plan     *plan.Plan
+	forwards *forwards
 }
 
 // Domain is what a host name or address stands for.
@@ -95,18 +98,8 @@ func (s *Snapshot) EachUser(into store.Sink) {
 	})
 }
 
-// Problem is a row that could not be used.
-type Problem struct {
-	Table string
-	Row   string // its key as people know it
-	Err   error
-}
-
-// Error says which row and why.
-func (p *Problem) Error() string { return p.Table + " " + p.Row + ": " + p.Err.Error() }
-
-// Unwrap returns the reason.
-func (p *Problem) Unwrap() error { return p.Err }
+// Problem is a row that could not be used: its key is as people know it.
+type Problem = plan.Problem
 
 // Build makes a snapshot of tables that lie in memory, for tests and for commands that answer from the database alone.
 // The error joins every row that could not be used; the snapshot has the others.

@@ -109,7 +109,7 @@ func (t *thirdParties) withDelta(d *store.Delta) (*thirdParties, []Problem) {
 	for i := range d.ThirdParties {
 		r := &d.ThirdParties[i]
 		if err := r.Check(); err != nil {
-			problems = append(problems, Problem{"third_parties", strconv.FormatInt(r.UserID, 10), err})
+			problems = append(problems, Problem{Table: "third_parties", Row: strconv.FormatInt(r.UserID, 10), Err: err})
 			continue
 		}
 		rows = append(rows, pair{r.UserID, r.RegistrantID})
@@ -130,7 +130,7 @@ func allowed(rows []pair) ([]pair, []Problem) {
 			n++
 		}
 		if n > store.MaxThirdParties {
-			problems = append(problems, Problem{"third_parties", strconv.FormatInt(id, 10), fmt.Errorf(
+			problems = append(problems, Problem{Table: "third_parties", Row: strconv.FormatInt(id, 10), Err: fmt.Errorf(
 				"%w: %d may register for the user with this id, at most %d: those with the lowest ids count, remove some of the others", store.ErrInvalid, n, store.MaxThirdParties)})
 		}
 		kept = append(kept, rows[:min(n, store.MaxThirdParties)]...)

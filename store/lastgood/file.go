@@ -25,11 +25,12 @@ const (
 // title begins every file; the number behind it is the version of the format, one digit and a line end.
 const title = "sipd last good "
 
-// What version 2 added: the records of third_parties and trusted_peers. Files of version 1 are read, and mean that there are none. Bindings are the
-// same in both.
+// What version 2 added: the records of third_parties and trusted_peers; version 3: those of the plan and of forwards, and how an alias rings. Files
+// of earlier versions are read, and mean that there are none. Bindings are the same in all.
 const (
-	oldest, newest  = '1', '2'
-	tablesVersion   = '2'
+	oldest, newest  = '1', '3'
+	tablesVersion   = '3'
+	planVersion     = '3'
 	bindingsVersion = '1'
 )
 
@@ -72,6 +73,11 @@ const (
 	kindBinding     = 'B'
 	kindThirdParty  = 'T'
 	kindTrustedPeer = 'P'
+	kindForward     = 'F'
+	kindClass       = 'c'
+	kindDialRule    = 'd'
+	kindGatewayRule = 'm'
+	kindGateway     = 'g'
 	kindEnd         = 'E'
 )
 
@@ -236,6 +242,7 @@ func (w *writer) header(h *Header) {
 // reader reads a file. Its methods return zero values after an error.
 type reader struct {
 	name    string
+	version byte
 	f       *os.File
 	r       *bufio.Reader
 	block   []byte // what is left of it
@@ -274,6 +281,7 @@ func open(path string) (*reader, Header, error) {
 		}
 		return fail(errors.Join(err, f.Close()))
 	}
+	r.version = version[0]
 	if r.kind() != kindHeader {
 		r.fail()
 	}

@@ -40,9 +40,18 @@ func tables() store.Tables {
 			{UserID: 10, Username: "alice@example.com", Realm: "example.com", Algorithm: store.SHA256, HA1: strings.Repeat("a0", 32)},
 			{UserID: 1 << 40, Username: "bob", Realm: "other", Algorithm: store.SHA512_256, HA1: strings.Repeat("b1", 32)},
 		},
-		Aliases:      []store.Alias{{ID: 5, Alias: "100@example.com", PrimaryUser: "alice@example.com", Kind: store.Group, Priority: -3}},
+		Aliases:      []store.Alias{{ID: 5, Alias: "100@example.com", PrimaryUser: "alice@example.com", Kind: store.Group, Priority: -3, RingMode: store.Serial, Delay: 15}},
 		ThirdParties: []store.ThirdParty{{UserID: 10, RegistrantID: 1 << 40}, {UserID: 1 << 40, RegistrantID: 10}},
 		TrustedPeers: []store.TrustedPeer{{ID: 6, SourceNets: "192.0.2.0/24", TLSName: "peer.example.org", MayAssertIdentity: true}, {ID: 7, TLSName: "a.example"}},
+		Forwards:     []store.Forward{{UserID: 10, Kind: store.ForwardNoAnswer, Target: "tel:+1212", Timeout: 20}, {UserID: 1 << 40, Target: "sip:a@b"}},
+		Plan: store.PlanRows{
+			Classes: []store.GatewayClass{{ID: 4, Name: "staff"}},
+			DialRules: []store.DialRule{{ID: 8, Position: 10, Pattern: "911", Target: "sip:911@psap", Emergency: true, Comment: "c", Enabled: true},
+				{ID: 9, Position: 20, Pattern: "(9)*", Target: "tel:+1$"}},
+			GatewayRules: []store.GatewayRule{{ID: 11, Position: 30, Pattern: "(+1)*", Classes: "staff", Target: "sip:$@gw", Weight: 2, Comment: "d", Enabled: true}},
+			Gateways: []store.Gateway{{ID: 12, Name: "gw", URI: "sip:192.0.2.7", SourceNets: "192.0.2.7", TLSName: "gw.example", InboundClassID: 4, ProbeSeconds: 30,
+				MaxCalls: 24, Weight: 5, Enabled: true, Drained: true, Comment: "e"}},
+		},
 	}
 }
 
@@ -108,21 +117,26 @@ func TestTables(t *testing.T) {
 	}
 }
 
-// A file of the version before has neither third parties nor peers, and is else the same: a server that is brought up to date while its database
-// is away starts from it.
-func TestTablesOfVersion1(t *testing.T) {
-	want := tables()
-	want.ThirdParties, want.TrustedPeers = nil, nil
-	path := writeTables(t, want)
-	data, err := os.ReadFile(path)
+// A file of an earlier version has less, and is else the same: a server that is brought up to date while its database is away starts from it.
+// testdata/tables-2 was written by version 2.
+func TestTablesOfEarlierVersions(t *testing.T) {
+	data, err := os.ReadFile("testdata/tables-2")
 	ok(t, err)
-	if !bytes.HasPrefix(data, []byte("sipd last good 2\n")) {
-		t.Fatalf("got a file that begins %q, want version 2", data[:17])
+	want := tables()
+	want.Forwards, want.Plan = nil, store.PlanRows{}
+	want.Aliases[0].RingMode, want.Aliases[0].Delay = store.RingDefault, 0
+	for _, tt := range []struct{ version, file string }{{"2", string(data)}, {"1", "sipd last good 1\n" + string(data[17:])}} {
+		path := filepath.Join(t.TempDir(), lastgood.TablesFile)
+		ok(t, os.WriteFile(path, []byte(tt.file), 0o600))
+		var got store.Tables
+		if _, err := lastgood.ReadTables(path, header.Database, "", got.Sink()); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("version %s: got %+v, %v; want %+v", tt.version, got, err, want)
+		}
 	}
-	overwrite(t, path, "sipd last good 1\n"+string(data[17:]))
-	var got store.Tables
-	if _, err := lastgood.ReadTables(path, header.Database, "", got.Sink()); err != nil || !reflect.DeepEqual(got, want) {
-		t.Errorf("got %+v, %v; want %+v", got, err, want)
+	data, err = os.ReadFile(writeTables(t, want))
+	ok(t, err)
+	if !bytes.HasPrefix(data, []byte("sipd last good 3\n")) {
+		t.Fatalf("got a file that begins %q, want version 3", data[:17])
 	}
 }
 
@@ -228,7 +242,7 @@ func TestRefused(t *testing.T) {
 		want   string
 	}{
 		{"of another program", func(t *testing.T, path string) { overwrite(t, path, "SQLite format 3\000 and more") }, "not written by sipd"},
-		{"of another version", func(t *testing.T, path string) { overwrite(t, path, "sipd last good 3\n....") }, "another version"},
+		{"of another version", func(t *testing.T, path string) { overwrite(t, path, "sipd last good 4\n....") }, "another version"},
 		{"of version ten", func(t *testing.T, path string) { overwrite(t, path, "sipd last good 10\n....") }, "another version"},
 		{"empty", func(t *testing.T, path string) { overwrite(t, path, "") }, "damaged or cut off"},
 		{"readable by others", func(t *testing.T, path string) { ok(t, os.Chmod(path, 0o640)) }, "its mode is"},

@@ -79,6 +79,8 @@ func (t tableWriter) Alias(a *store.Alias) {
 	t.w.text(string(a.PrimaryUser))
 	t.w.byte(byte(a.Kind))
 	t.w.int(int64(a.Priority))
+	t.w.byte(byte(a.RingMode))
+	t.w.int(int64(a.Delay))
 	t.w.end()
 }
 
@@ -114,6 +116,8 @@ func ReadTables(path, database, server string, into store.Sink) (Header, error) 
 	var a store.Alias
 	var third store.ThirdParty
 	var peer store.TrustedPeer
+	var forward store.Forward
+	var plan store.PlanRows
 	err = r.read(func(kind byte) {
 		switch kind {
 		case kindSetting:
@@ -137,6 +141,9 @@ func ReadTables(path, database, server string, into store.Sink) (Header, error) 
 			}
 		case kindAlias:
 			a = store.Alias{ID: r.int(), Alias: r.text(), PrimaryUser: sipaddr.AOR(r.text()), Kind: store.AliasKind(r.byte()), Priority: int(r.int())}
+			if r.version >= planVersion {
+				a.RingMode, a.Delay = store.RingMode(r.byte()), int(r.int())
+			}
 			if r.err == nil {
 				into.Alias(&a)
 			}
@@ -150,13 +157,21 @@ func ReadTables(path, database, server string, into store.Sink) (Header, error) 
 			if r.err == nil {
 				into.TrustedPeer(&peer)
 			}
+		case kindForward:
+			forward = store.Forward{UserID: r.int(), Kind: store.ForwardKind(r.byte()), Target: r.text(), Timeout: int(r.int())}
+			if r.err == nil {
+				into.Forward(&forward)
+			}
 		default:
-			r.fail()
+			if !r.plan(kind, &plan) {
+				r.fail()
+			}
 		}
 	})
 	if err != nil {
 		return Header{}, err
 	}
+	into.PlanRows(&plan)
 	return current(path, h)
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"sipd/sipaddr"
 	"sipd/store"
+	"sipd/store/sqlstore/planrows"
 )
 
 // Servers implements store.Admin.
@@ -159,9 +160,9 @@ func (db *DB) AddAlias(ctx context.Context, a *store.Alias) error {
 	if err := a.Check(); err != nil {
 		return err
 	}
-	return db.insert(ctx, "alias "+a.Alias+" of "+string(a.PrimaryUser), &a.ID,
-		`INSERT INTO aliases (alias, primary_user, kind, priority) VALUES ($1, $2, $3, $4) RETURNING id`,
-		a.Alias, string(a.PrimaryUser), a.Kind.String(), a.Priority)
+	ctx, cancel := deadline(ctx)
+	defer cancel()
+	return db.inTx(ctx, "alias "+a.Alias+" of "+string(a.PrimaryUser), func(tx *sql.Tx) error { return planrows.InsertAlias(ctx, tx, a) })
 }
 
 // RemoveAlias implements store.Admin.

@@ -18,10 +18,12 @@ import (
 	"sipd/location"
 	"sipd/migrations"
 	"sipd/store"
+	"sipd/store/sqlstore/planrows"
 )
 
 // DB is an open database. Open makes one, Close ends it.
 type DB struct {
+	planrows.Admin
 	d      dialect
 	read   *sql.DB
 	write  *sql.DB       // SQLite: one connection; Postgres: the same as read
@@ -59,6 +61,15 @@ const callTimeout = 60 * time.Second
 // Open opens a database: sqlite:PATH or postgres://..., which config.ParseDatabase makes of the classic spellings. A SQLite file that is not there is made; tables are not (Migrate).
 // Errors never show the password.
 func Open(ctx context.Context, dburl string) (*DB, error) {
+	db, err := open(ctx, dburl)
+	if err != nil {
+		return nil, err
+	}
+	db.Admin = planrows.New(db.planConfig())
+	return db, nil
+}
+
+func open(ctx context.Context, dburl string) (*DB, error) {
 	scheme, rest, ok := strings.Cut(dburl, ":")
 	if !ok {
 		return nil, errors.New("not a database URL: write sqlite:PATH or postgres://user:password@host/database")
@@ -70,6 +81,27 @@ func Open(ctx context.Context, dburl string) (*DB, error) {
 		return openPostgres(ctx, dburl)
 	}
 	return nil, fmt.Errorf("no such kind of database %.20q: write sqlite:PATH or postgres://user:password@host/database", scheme)
+}
+
+// serialPlan is an advisory lock in Postgres: "sipd" in ASCII, and 2 for changes of the plan. In SQLite one writes at a time.
+const serialPlan = `SELECT pg_advisory_xact_lock(1936289892, 2)`
+
+func (db *DB) planConfig() planrows.Config {
+	within := func(tx func(context.Context, string, func(*sql.Tx) error) error) func(context.Context, string, func(context.Context, *sql.Tx) error) error {
+		return func(ctx context.Context, what string, do func(context.Context, *sql.Tx) error) error {
+			ctx, cancel := deadline(ctx)
+			defer cancel()
+			return tx(ctx, what, func(tx *sql.Tx) error { return do(ctx, tx) })
+		}
+	}
+	cfg := planrows.Config{
+		Read: within(db.inReadTx), Write: within(db.inTx), Time: db.d.time, When: func(t *time.Time) sql.Scanner { return when{t} },
+		Aliases: selectAliases, Alias: scanAlias,
+	}
+	if db.pool != nil {
+		cfg.Serial = serialPlan
+	}
+	return cfg
 }
 
 // OpenExisting is Open for programs that do not make databases: an SQLite file that is not there is an error.

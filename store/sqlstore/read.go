@@ -11,6 +11,7 @@ import (
 
 	"sipd/sipaddr"
 	"sipd/store"
+	"sipd/store/sqlstore/planrows"
 )
 
 // Load implements store.Reader. It leaves out created_at and updated_at of users.
@@ -60,7 +61,17 @@ func (db *DB) Load(ctx context.Context, serverName string, into store.Sink) (ser
 		if err != nil {
 			return err
 		}
-		return loadPeers(ctx, tx, into)
+		if err := loadPeers(ctx, tx, into); err != nil {
+			return err
+		}
+		if err := planrows.EachForward(ctx, tx, into.Forward); err != nil {
+			return err
+		}
+		plan, err := planrows.Read(ctx, tx)
+		if err == nil {
+			into.PlanRows(plan)
+		}
+		return err
 	})
 	return server, seq, err
 }
@@ -170,7 +181,7 @@ const (
 	selectCredentials   = `SELECT user_id, auth_username, realm, algorithm, ha1 FROM credentials`
 	selectDomains       = `SELECT id, coalesce(server_id, 0), name, kind, coalesce(canonical, ''), coalesce(realm, '') FROM domains`
 	selectServerDomains = selectDomains + ` WHERE server_id IS NULL OR server_id = $1 ORDER BY id`
-	selectAliases       = `SELECT id, alias, primary_user, kind, priority FROM aliases`
+	selectAliases       = `SELECT id, alias, primary_user, kind, priority, ring_mode, coalesce(delay_s, 0) FROM aliases`
 	// changedBetween is the keys of changed rows as a table has them; the cast sees numbers only.
 	changedUsers = `(SELECT CAST(row_key AS bigint) FROM changes WHERE seq > $1 AND seq <= $2 AND table_name IN ('users', 'credentials'))`
 )
@@ -190,7 +201,8 @@ func scanDomain(r *sql.Rows, d *store.Domain) error {
 }
 
 func scanAlias(r *sql.Rows, a *store.Alias) error {
-	return r.Scan(&a.ID, &a.Alias, (*string)(&a.PrimaryUser), enum[store.AliasKind]{&a.Kind, store.ParseAliasKind}, &a.Priority)
+	return r.Scan(&a.ID, &a.Alias, (*string)(&a.PrimaryUser), enum[store.AliasKind]{&a.Kind, store.ParseAliasKind}, &a.Priority,
+		enum[store.RingMode]{&a.RingMode, store.ParseRingMode}, &a.Delay)
 }
 
 func lastChange(ctx context.Context, q querier) (seq int64, err error) {
@@ -222,7 +234,7 @@ func (db *DB) Delta(ctx context.Context, serverID, seq int64) (*store.Delta, err
 }
 
 func readDelta(ctx context.Context, tx *sql.Tx, d *store.Delta, serverID, seq int64) error {
-	users, thirdParties := false, false
+	users, thirdParties, forwards, plan := false, false, false, false
 	err := eachRow(ctx, tx, func(r *sql.Rows) error {
 		var table, key string
 		if err := r.Scan(&table, &key); err != nil {
@@ -239,6 +251,10 @@ func readDelta(ctx context.Context, tx *sql.Tx, d *store.Delta, serverID, seq in
 			thirdParties = true
 		case table == "trusted_peers":
 			d.PeersChanged = true
+		case table == "forwards":
+			forwards = true
+		case table == "dialplan" || table == "gatewaymap" || table == "gateways" || table == "gateway_classes":
+			plan = true
 		case table == "domains":
 			d.DomainsChanged = true
 		case table == "server_settings":
@@ -271,6 +287,16 @@ func readDelta(ctx context.Context, tx *sql.Tx, d *store.Delta, serverID, seq in
 	}
 	if thirdParties {
 		if err := readThirdParties(ctx, tx, d, seq); err != nil {
+			return err
+		}
+	}
+	if forwards {
+		if err := planrows.ReadForwards(ctx, tx, d, seq); err != nil {
+			return err
+		}
+	}
+	if plan {
+		if d.Plan, err = planrows.Read(ctx, tx); err != nil {
 			return err
 		}
 	}

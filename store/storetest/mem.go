@@ -36,6 +36,13 @@ type Mem struct {
 	seq      int64
 
 	thirdParties []store.ThirdParty // without keys
+
+	dialRules []store.DialRule
+	mapRules  []store.GatewayRule
+	gateways  []store.Gateway
+	planTests []store.PlanTest
+	forwards  []store.Forward // without keys
+	audit     []store.AuditEntry
 }
 
 type credKey struct {
@@ -134,7 +141,8 @@ func (m *Mem) Load(ctx context.Context, serverName string, into store.Sink) (sto
 	if err != nil {
 		return store.Server{}, 0, err
 	}
-	t := store.Tables{Settings: m.settings[server.ID], Domains: m.domainsOf(server.ID), Aliases: m.aliases, ThirdParties: m.thirdParties, TrustedPeers: m.peers}
+	t := store.Tables{Settings: m.settings[server.ID], Domains: m.domainsOf(server.ID), Aliases: m.aliases, ThirdParties: m.thirdParties, TrustedPeers: m.peers,
+		Forwards: m.forwards, Plan: *m.planRows()}
 	for _, u := range m.sorted() {
 		t.Users = append(t.Users, *u)
 		t.Credentials = append(t.Credentials, m.credsOf(u.ID)...)
@@ -154,7 +162,8 @@ func (m *Mem) Delta(ctx context.Context, serverID, seq int64) (*store.Delta, err
 		d.Full = true
 		return d, nil
 	}
-	ids, names, others := map[int64]bool{}, map[string]bool{}, map[int64]bool{}
+	ids, names, others, forwards := map[int64]bool{}, map[string]bool{}, map[int64]bool{}, map[int64]bool{}
+	plan := false
 	for _, c := range m.changes {
 		switch {
 		case c.seq <= seq:
@@ -166,6 +175,10 @@ func (m *Mem) Delta(ctx context.Context, serverID, seq int64) (*store.Delta, err
 			names[c.key] = true
 		case c.table == "third_parties":
 			others[c.id] = true
+		case c.table == "forwards":
+			forwards[c.id] = true
+		case c.table == "dialplan" || c.table == "gatewaymap" || c.table == "gateways" || c.table == "gateway_classes":
+			plan = true
 		case c.table == "trusted_peers":
 			d.PeersChanged = true
 		case c.table == "domains":
@@ -192,6 +205,15 @@ func (m *Mem) Delta(ctx context.Context, serverID, seq int64) (*store.Delta, err
 		if others[t.UserID] {
 			d.ThirdParties = append(d.ThirdParties, t)
 		}
+	}
+	d.ForwardIDs = slices.Sorted(maps.Keys(forwards))
+	for _, f := range m.forwards {
+		if forwards[f.UserID] {
+			d.Forwards = append(d.Forwards, f)
+		}
+	}
+	if plan {
+		d.Plan = m.planRows()
 	}
 	if d.PeersChanged {
 		d.Peers = slices.Clone(m.peers)

@@ -161,6 +161,7 @@ func (m *Mem) AddClass(ctx context.Context, name string) (store.GatewayClass, er
 	}
 	c := store.GatewayClass{ID: m.id(), Name: name}
 	m.classes = append(m.classes, c)
+	m.changed("gateway_classes", "", c.ID)
 	return c, nil
 }
 
@@ -312,6 +313,7 @@ func (m *Mem) RemoveUser(ctx context.Context, key sipaddr.AOR) error {
 		return a.PrimaryUser == key
 	})
 	m.removeThirdParties(u.ID)
+	m.removeForwards(func(f store.Forward) bool { return f.UserID == u.ID })
 	m.changed("users", string(key), u.ID)
 	return nil
 }
@@ -371,6 +373,11 @@ func (m *Mem) Aliases(ctx context.Context, alias string) ([]store.Alias, error) 
 		return nil, err
 	}
 	defer m.mu.RUnlock()
+	return m.aliasRows(alias), nil
+}
+
+// aliasRows returns the rows of an alias, or all, in their order.
+func (m *Mem) aliasRows(alias string) []store.Alias {
 	var as []store.Alias
 	for _, a := range m.aliases {
 		if alias == "" || a.Alias == alias {
@@ -380,18 +387,26 @@ func (m *Mem) Aliases(ctx context.Context, alias string) ([]store.Alias, error) 
 	slices.SortFunc(as, func(a, b store.Alias) int {
 		return cmp.Or(strings.Compare(a.Alias, b.Alias), cmp.Compare(a.Priority, b.Priority), cmp.Compare(a.ID, b.ID))
 	})
-	return as, nil
+	return as
 }
 
 // AddAlias implements store.Admin.
 func (m *Mem) AddAlias(ctx context.Context, a *store.Alias) error {
-	if err := a.Check(); err != nil {
-		return err
-	}
 	if err := m.begin(ctx); err != nil {
 		return err
 	}
 	defer m.mu.Unlock()
+	err := m.addAlias(a)
+	if err == nil {
+		m.changed("aliases", a.Alias, a.ID)
+	}
+	return err
+}
+
+func (m *Mem) addAlias(a *store.Alias) error {
+	if err := a.Check(); err != nil {
+		return err
+	}
 	if m.users[a.PrimaryUser] == nil {
 		return notFound("user", string(a.PrimaryUser))
 	}
@@ -402,7 +417,6 @@ func (m *Mem) AddAlias(ctx context.Context, a *store.Alias) error {
 	}
 	a.ID = m.id()
 	m.aliases = append(m.aliases, *a)
-	m.changed("aliases", a.Alias, a.ID)
 	return nil
 }
 
@@ -412,6 +426,14 @@ func (m *Mem) RemoveAlias(ctx context.Context, alias string, user sipaddr.AOR) e
 		return err
 	}
 	defer m.mu.Unlock()
+	err := m.removeAlias(alias, user)
+	if err == nil {
+		m.changed("aliases", alias, 0)
+	}
+	return err
+}
+
+func (m *Mem) removeAlias(alias string, user sipaddr.AOR) error {
 	n := len(m.aliases)
 	m.aliases = slices.DeleteFunc(m.aliases, func(a store.Alias) bool {
 		return a.Alias == alias && (user == "" || a.PrimaryUser == user)
@@ -419,6 +441,5 @@ func (m *Mem) RemoveAlias(ctx context.Context, alias string, user sipaddr.AOR) e
 	if len(m.aliases) == n {
 		return notFound("alias", alias)
 	}
-	m.changed("aliases", alias, 0)
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"sipd/location"
 	"sipd/sipaddr"
 	"sipd/store"
+	"sipd/store/storetest/planrun"
 )
 
 // Run is the conformance suite: open returns a new store with one server record and nothing else. A store that is a
@@ -44,6 +45,9 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"contacts", testContacts},
 	} {
 		t.Run(tt.name, func(t *testing.T) { tt.test(t, open(t)) })
+	}
+	for _, tt := range planrun.Tests {
+		t.Run(tt.Name, func(t *testing.T) { tt.Test(t, open(t)) })
 	}
 }
 
