@@ -24,7 +24,7 @@ func (c *Context) recurse(s *transaction.Shard, b *branch, m *message.Message) b
 		return false
 	}
 	r := target.Redirection{
-		URI: &c.route.URI, From: b.target, Source: b.flow().Remote.Addr(), Set: c.targets,
+		URI: &c.route.URI, From: b.target, Source: b.flow().Remote.Addr(), Set: slices.Concat(c.targets, c.redirect),
 		Disposition: c.set.Disposition, Contacts: contactsOf(m),
 	}
 	if len(r.Contacts) == 0 {

@@ -28,7 +28,7 @@ type Redirection struct {
 	URI         *sipaddr.URI // the Request-URI of the request
 	From        Target       // who answered
 	Source      netip.Addr   // where from
-	Set         []Target     // the target set until now, tried and waiting
+	Set         []Target     // the target set until now: tried, waiting, and to be redirected to
 	Disposition Disposition  // as in the Decision that began the search
 	Contacts    []Contact    // in the order of the response
 }
