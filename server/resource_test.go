@@ -306,8 +306,8 @@ func TestNoGoroutinePerCall(t *testing.T) {
 		if got := p.held(); got.OpenRequests != calls || got.ServerTransactions != calls || got.ClientTransactions != calls {
 			t.Fatalf("got %+v, want %d calls", got, calls)
 		}
-		if after := runtime.NumGoroutine(); after != before {
-			t.Errorf("%d goroutines with %d calls in progress, %d with none; want the same", after, calls, before)
+		if after := runtime.NumGoroutine(); after > before { // One of an earlier test's may have ended meanwhile.
+			t.Errorf("%d goroutines with %d calls in progress, %d with none; want no more", after, calls, before)
 		}
 		for _, req := range ringing {
 			p.answer(bobAddr, req, 486)
