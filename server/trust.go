@@ -29,6 +29,5 @@ func (s *Server) speaksFor(flow transport.Flow, name string) bool {
 	if flow.Conn == 0 {
 		return false
 	}
-	chain := s.net.Certificates(flow.Conn)
-	return len(chain) > 0 && certs.SpeaksFor(chain[0], name)
+	return certs.Proves(s.net.Certificates(flow.Conn), name)
 }

@@ -65,6 +65,9 @@ func uris(texts ...string) (list []*url.URL) {
 	return list
 }
 
+// otherName is a subjectAltName with a name of a kind that x509 does not read: a UPN of a telephone's user.
+var otherName = []byte{0x30, 0x14, 0xa0, 0x12, 0x06, 0x0a, 0x2b, 0x06, 0x01, 0x04, 0x01, 0x82, 0x37, 0x14, 0x02, 0x03, 0xa0, 0x04, 0x0c, 0x02, 'a', 'b'}
+
 // TestIdentities is RFC 5922 7.1 and 7.2.
 func TestIdentities(t *testing.T) {
 	for _, c := range []struct {
@@ -82,6 +85,9 @@ func TestIdentities(t *testing.T) {
 		{"a wildcard means itself", x509.Certificate{DNSNames: []string{"*.example.com"}}, []string{"*.example.com"}, "*.example.com", []string{"foo.example.com", "example.com"}},
 		{"an address written both ways", x509.Certificate{DNSNames: []string{"192.0.2.1"}, IPAddresses: []net.IP{net.IPv4(192, 0, 2, 1)}}, []string{"192.0.2.1"}, "192.0.2.1", nil},
 		{"common name alone", x509.Certificate{Subject: pkix.Name{CommonName: "Old.example"}}, []string{"old.example"}, "old.example", nil},
+		{"common name beside a subjectAltName of another kind", x509.Certificate{Subject: pkix.Name{CommonName: "old.example"},
+			ExtraExtensions: []pkix.Extension{{Id: altName, Value: otherName}}}, nil, "", []string{"old.example"}},
+		{"an address that is no iPAddress", x509.Certificate{URIs: uris("sip:192.0.2.7")}, []string{"192.0.2.7"}, "", []string{"192.0.2.7"}},
 		{"common name beside a subjectAltName", x509.Certificate{Subject: pkix.Name{CommonName: "old.example"}, IPAddresses: []net.IP{net.IPv4(192, 0, 2, 1)}}, nil, "192.0.2.1", []string{"old.example"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -133,6 +139,49 @@ func TestVerify(t *testing.T) {
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s: got %v, want %q", c.name, err, c.want)
 		}
+	}
+}
+
+// TestConstraints: an authority speaks for no more domains than it may (RFC 5280 4.2.1.10), wherever the name stands.
+func TestConstraints(t *testing.T) {
+	authority := x509.Certificate{Subject: pkix.Name{CommonName: "CA"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
+	root, rootKey := issue(t, authority, nil, nil)
+	roots := x509.NewCertPool()
+	roots.AddCert(root)
+	common := x509.Certificate{Subject: pkix.Name{CommonName: "sip.b.example"}}
+	for _, c := range []struct {
+		name                string
+		permitted, excluded []string
+		leaf                x509.Certificate
+		want                string
+	}{
+		{"DNS name, no constraint", nil, nil, x509.Certificate{DNSNames: []string{"sip.b.example"}}, ""},
+		{"DNS name, permitted", []string{"b.example"}, nil, x509.Certificate{DNSNames: []string{"sip.b.example"}}, ""},
+		{"DNS name, not permitted", []string{"a.example"}, nil, x509.Certificate{DNSNames: []string{"sip.b.example"}}, "not permitted"},
+		{"sip URI", []string{"b.example"}, nil, x509.Certificate{URIs: uris("sip:sip.b.example")}, "not authorized"},
+		{"common name, no constraint", nil, nil, common, ""},
+		{"common name, permitted", []string{".B.example"}, nil, common, ""},
+		{"common name, one of two permitted", []string{"a.example", "sip.b.example"}, nil, common, ""},
+		{"common name, excluded", nil, []string{"b.example"}, common, "may not speak for"},
+		{"common name, another excluded", nil, []string{"p.b.example"}, common, ""},
+		{"common name, all excluded", nil, []string{""}, common, "may not speak for"},
+		{"common name, not permitted", []string{"a.example"}, nil, common, "may not speak for"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			middle := authority
+			middle.Subject.CommonName = "CA of few"
+			middle.PermittedDNSDomains, middle.ExcludedDNSDomains = c.permitted, c.excluded
+			ca, caKey := issue(t, middle, root, rootKey)
+			leaf, _ := issue(t, c.leaf, ca, caKey)
+			err := Verify([]*x509.Certificate{leaf, ca}, roots, "sip.b.example", time.Now())
+			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+			chain := []*x509.Certificate{leaf, ca, root}
+			if got := Proves(chain, "sip.b.example"); strings.HasPrefix(c.name, "common name") && got != (c.want == "") {
+				t.Errorf("got %t of a client with the same", got)
+			}
+		})
 	}
 }
 
@@ -261,6 +310,13 @@ func TestLockedKey(t *testing.T) {
 		if _, err := Load(certFile, keyFile, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "openssl pkey -in "+keyFile) {
 			t.Errorf("got %v, want how to unlock it", err)
 		}
+	}
+}
+
+// TestNoFile: who reads a pipe or a device may read for ever.
+func TestNoFile(t *testing.T) {
+	if _, err := Load(os.DevNull, os.DevNull, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "no regular file") {
+		t.Errorf("got %v, want an error that says so", err)
 	}
 }
 

@@ -2,8 +2,12 @@ package certs
 
 import (
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -40,8 +44,11 @@ func Identities(c *x509.Certificate) []string {
 	return list
 }
 
+// altName is the subjectAltName (RFC 5280 4.2.1.6), which may hold kinds of names that x509 does not read.
+var altName = asn1.ObjectIdentifier{2, 5, 29, 17}
+
 func hasAltName(c *x509.Certificate) bool {
-	return len(c.URIs)+len(c.DNSNames)+len(c.IPAddresses)+len(c.EmailAddresses) > 0
+	return slices.ContainsFunc(c.Extensions, func(e pkix.Extension) bool { return e.Id.Equal(altName) })
 }
 
 func withoutPort(host string) string {
@@ -56,14 +63,26 @@ func domain(name string) string { return strings.ToLower(strings.TrimSuffix(name
 // SpeaksFor tells whether a certificate is one of name: a domain, compared whole and without wildcards (RFC 5922 7.2), or an
 // address without brackets, which must be among its addresses.
 func SpeaksFor(c *x509.Certificate, name string) bool {
-	for _, ip := range c.IPAddresses {
-		if ip.String() == name {
-			return true
-		}
+	if addr, err := netip.ParseAddr(name); err == nil {
+		return slices.ContainsFunc(c.IPAddresses, net.IP(addr.AsSlice()).Equal)
 	}
-	name = domain(name)
-	for _, id := range Identities(c) {
-		if id == name {
+	return slices.Contains(Identities(c), domain(name))
+}
+
+// Proves is SpeaksFor for certificates that were verified, the peer's own first, up to an authority.
+func Proves(chain []*x509.Certificate, name string) bool {
+	return len(chain) > 0 && SpeaksFor(chain[0], name) && !barred(chain[1:], domain(name))
+}
+
+// barred tells whether one of the authorities may not speak for a domain (RFC 5280 4.2.1.10). x509 asks that of DNS names, and takes no
+// sip URI below an authority with constraints; but here a domain may also be the common name.
+func barred(authorities []*x509.Certificate, name string) bool {
+	for _, ca := range authorities {
+		within := func(tree string) bool {
+			tree = domain(tree)
+			return name == tree || tree == "" || strings.HasSuffix(name, "."+strings.TrimPrefix(tree, "."))
+		}
+		if slices.ContainsFunc(ca.ExcludedDNSDomains, within) || len(ca.PermittedDNSDomains) > 0 && !slices.ContainsFunc(ca.PermittedDNSDomains, within) {
 			return true
 		}
 	}
@@ -100,11 +119,14 @@ func Verify(chain []*x509.Certificate, roots *x509.CertPool, name string, now ti
 		between.AddCert(c)
 	}
 	opts := x509.VerifyOptions{Roots: roots, Intermediates: between, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
-	if _, err := chain[0].Verify(opts); err != nil {
+	ways, err := chain[0].Verify(opts)
+	switch {
+	case err != nil:
 		return fmt.Errorf("certs: %w", err)
-	}
-	if !SpeaksFor(chain[0], name) {
+	case !SpeaksFor(chain[0], name):
 		return fmt.Errorf("%w: it speaks for %s, not for %s", ErrIdentity, list(Identities(chain[0])), name)
+	case !slices.ContainsFunc(ways, func(way []*x509.Certificate) bool { return Proves(way, name) }):
+		return fmt.Errorf("%w: its authority may not speak for %s", ErrIdentity, name)
 	}
 	return nil
 }

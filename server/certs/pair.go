@@ -79,6 +79,8 @@ func (p *Pair) read(now time.Time) (*tls.Certificate, error) {
 	for _, name := range []string{p.certFile, p.keyFile} {
 		if info, err := os.Stat(name); err != nil {
 			return nil, fmt.Errorf("certs: %w", err)
+		} else if !info.Mode().IsRegular() { // Of a pipe or a device nobody knows when it ends.
+			return nil, fmt.Errorf("certs: %s is no regular file: write the name of a PEM file, or of a link to one", name)
 		} else if info.Size() > maxFile {
 			return nil, fmt.Errorf("certs: %s has %d bytes, at most %d are read: is it a certificate or key?", name, info.Size(), maxFile)
 		}

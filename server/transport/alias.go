@@ -2,6 +2,7 @@ package transport
 
 import (
 	"net/netip"
+	"slices"
 
 	"sipd/server/certs"
 	"sipd/sipaddr"
@@ -33,14 +34,14 @@ func (s *Sockets) Alias(id ConnID, host []byte, port uint16) {
 	if len(chain) == 0 {
 		return
 	}
-	if _, numeric := sipaddr.ParseIP(host); !numeric && !certs.SpeaksFor(chain[0], string(host)) {
+	if _, numeric := sipaddr.ParseIP(host); !numeric && !certs.Proves(chain, string(host)) {
 		return
 	}
 	at := netip.AddrPortFrom(c.flow.Remote.Addr(), port)
-	names := certs.Identities(chain[0])
+	names := slices.DeleteFunc(certs.Identities(chain[0]), func(name string) bool { return !certs.Proves(chain, name) })
 	names = names[:min(len(names), maxAliases)]
 	keys := make([]remoteKey, 0, len(names)+2)
-	if addr := at.Addr().String(); certs.SpeaksFor(chain[0], addr) {
+	if addr := at.Addr().String(); certs.Proves(chain, addr) {
 		names = append(names, addr)
 		keys = append(keys, remoteKey{TLS, 0, at}) // Also for who asks for nobody: the address is the client's own.
 	}
