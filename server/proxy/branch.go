@@ -16,7 +16,7 @@ type branch struct {
 	alt    transport.Flow // where to try when the first way failed; Proto and Remote, zero if none
 	share  int            // of Max-Breadth
 	final  bool           // a final response came, or what counts as one
-	late   bool           // cancelled because it rang too long
+	late   bool           // cancelled because it rang too long: nothing more is tried for it
 
 	succeeded bool // with a 2xx
 	refused   refusal
@@ -66,7 +66,7 @@ func (b *branch) Failed(s *transaction.Shard, _ *transaction.Client, why transac
 	switch why {
 	case transaction.TransportFail:
 		// 16.9: as if a 503 had been received. A second way to the same target comes first.
-		if b.alt.Remote.IsValid() && !c.stopped && c.tx != nil {
+		if b.alt.Remote.IsValid() && !b.late && !c.stopped && c.tx != nil {
 			alt := b.alt
 			b.alt = transport.Flow{}
 			b.retry(s, alt)

@@ -43,11 +43,21 @@ func (b *branch) cancel(s *transaction.Shard, reason []byte) {
 	s.Cancel(b.client, fields[:n])
 }
 
-// giveUp cancels a branch that rang too long.
+// giveUp cancels a branch that rang too long. Its user goes on with settle: nothing comes back of one that still waits for a look-up.
 func (b *branch) giveUp(s *transaction.Shard) {
+	b.forgo(s, 408)
 	if !b.final || b.heir != nil {
 		b.late = true
 		b.cancel(s, causeReason(408))
+	}
+}
+
+// forgo ends b, as status, when it waits for a look-up: nothing was sent yet, nothing has to be cancelled.
+func (b *branch) forgo(s *transaction.Shard, status int) {
+	if b.waiting {
+		b.waiting = false
+		b.over(s)
+		b.c.best.add(b.c.p, status, nil, b)
 	}
 }
 

@@ -134,11 +134,6 @@ func (c *Context) stopStarting(s *transaction.Shard) {
 	c.stopped = true
 	s.Disarm(&c.group)
 	for _, b := range c.branches[:c.n] {
-		if b.waiting { // Nothing was sent yet, nothing has to be cancelled.
-			b.waiting, b.final = false, true
-			c.trying--
-			c.breadth += b.share
-			c.best.add(c.p, 487, nil, b)
-		}
+		b.forgo(s, 487)
 	}
 }

@@ -123,7 +123,14 @@ func (c *Context) lookUp(s *transaction.Shard, b *branch, q resolve.Query) bool 
 	hops, err, ready := p.resolver.Hops(q, func(hops []resolve.Hop, err error) {
 		p.inShard(callID, func(s *transaction.Shard) {
 			if tx := s.Server(ref); tx != nil && tx.User() == c { // Else the request has ended meanwhile, and c may be of a call in another shard.
+				done := false
+				defer func() {
+					if !done { // As in Forward.
+						c.abort(s, 500)
+					}
+				}()
 				c.found(s, b, q, hops, err)
+				done = true
 			}
 		})
 	})
@@ -212,7 +219,7 @@ func (b *branch) another(s *transaction.Shard, why string, until time.Duration) 
 	if b.lookedUp {
 		b.c.p.health.failed(b.last, b.domain, why, s.Now(), until)
 	}
-	if len(b.hops) == 0 || b.final || b.c.stopped || b.c.tx == nil {
+	if len(b.hops) == 0 || b.final || b.late || b.c.stopped || b.c.tx == nil {
 		return false
 	}
 	s.Disarm(&b.timerC)
@@ -225,7 +232,7 @@ func (b *branch) another(s *transaction.Shard, why string, until time.Duration) 
 // says something first goes on. When none does, each has its 32 s (16.6 step 7).
 func (b *branch) silent(s *transaction.Shard) {
 	c := b.c
-	if b.final || b.client == nil || c.stopped || c.tx == nil || len(b.hops) == 0 {
+	if b.final || b.late || b.client == nil || c.stopped || c.tx == nil || len(b.hops) == 0 {
 		return
 	}
 	next := c.newBranch()

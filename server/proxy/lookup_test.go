@@ -71,10 +71,10 @@ func byName(t *testing.T, b *book, uri string, f func(each func(func(*Context, *
 	s := table.Shard(m.CallID())
 	out := network.NewOut()
 	in := func(f func()) {
+		defer out.Flush()
 		s.Enter(out, time.Now())
+		defer s.Leave()
 		f()
-		s.Leave()
-		out.Flush()
 	}
 	p := New(Config{Net: network, Resolver: b, Domains: new(transport.Domains), InShard: func(_ []byte, f func(*transaction.Shard)) { in(func() { f(s) }) }})
 	in(func() {
@@ -195,4 +195,26 @@ func TestLookUpOutlivesCall(t *testing.T) {
 		b.answer()
 		<-taken
 	})
+}
+
+// brokenNet panics when it is asked for a source.
+type brokenNet struct{ sentNet }
+
+func (brokenNet) Source(transport.Proto, netip.Addr) (netip.AddrPort, bool) { panic("broken") }
+
+// TestPanicInLookUp: a panic when the answer of a look-up comes leaves no call behind.
+func TestPanicInLookUp(t *testing.T) {
+	b := &book{hops: map[string][]resolve.Hop{"example.net": {hop("192.0.2.1:5060")}}, later: true}
+	got := byName(t, b, "sip:carol@example.net", func(each func(func(*Context, *transaction.Shard)), _ *transaction.Shard, _ func(func()), _ *[]transport.Packet) {
+		each(func(c *Context, _ *transaction.Shard) { c.p.net = brokenNet{} })
+		defer func() {
+			if recover() == nil {
+				t.Error("got no panic")
+			}
+		}()
+		b.answer()
+	})
+	if want := "10.0.0.1:5060 SIP/2.0 500 Server Internal Error"; strings.Join(got, "\n") != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
 }

@@ -172,15 +172,15 @@ func (p *Proxy) ForwardAck(s *transaction.Shard, m *message.Message, from transp
 		return false
 	}
 	later := *r // The message at hand is gone when the answer of a look-up comes.
-	raw := bytes.Clone(m.Raw())
+	raw, callID := bytes.Clone(m.Raw()), bytes.Clone(m.CallID())
 	hops, _, ready := p.resolver.Hops(q, func(hops []resolve.Hop, _ error) {
-		copied := new(message.Message)
-		if copied.Index(raw) != nil {
-			return
-		}
-		copied.Source = netip.AddrPortFrom(src, 0)
-		later.rebase(copied)
-		p.inShard(copied.CallID(), func(s *transaction.Shard) {
+		p.inShard(callID, func(s *transaction.Shard) { // Where a panic costs this ACK only.
+			copied := new(message.Message)
+			if copied.Index(raw) != nil {
+				return
+			}
+			copied.Source = netip.AddrPortFrom(src, 0)
+			later.rebase(copied)
 			p.ackTo(s, copied, from, &later, realm, q, hops)
 		})
 	})
