@@ -64,7 +64,7 @@ var proxyMutations = []mutation{
 	{"server/trust/screen.go", "&& !PrivacyOf(m).Lacks()", "", "who requires privacy that we lack is not told"},
 	{"server/proxy/sips.go", "isSIPS(contact) && r.URI.Scheme != sipaddr.SIPS {", "false {", "a sip request becomes a sips request on its way"},
 	{"server/proxy/sips.go", "b.ended(s, 480, nil)", "b.ended(s, 503, nil)", "what would be a downgrade is our fault"},
-	{"server/proxy/forward.go", "(c.set.RecordRoute || secured != secure(c.from.Proto))", "c.set.RecordRoute", "where security ends nobody stays in the way"},
+	{"server/proxy/forward.go", "(c.set.RecordRoute || b.target.Rule != 0 || secured != secure(c.from.Proto))", "c.set.RecordRoute", "where security ends nobody stays in the way"},
 	{"server/proxy/recordroute.go", "sips = sips && secure(flow.Proto)", "sips = false", "Record-Route of a sips call is a sip URI"},
 	{"server/proxy/recordroute.go", "bind.ByFlow || isSIPS(bind.URI) &&", "bind.ByFlow || false &&", "a sips contact is called without TLS in mid-dialog"},
 }

@@ -43,6 +43,8 @@ const (
 	PAssertedIdentity
 	PPreferredIdentity
 	Privacy
+	Diversion
+	HistoryInfo
 	numHeaders
 )
 
@@ -68,6 +70,7 @@ var headerNames = [numHeaders]string{
 	Accept: "Accept", Allow: "Allow", Warning: "Warning", RetryAfter: "Retry-After", Unsupported: "Unsupported",
 	RequestDisposition: "Request-Disposition",
 	PAssertedIdentity:  "P-Asserted-Identity", PPreferredIdentity: "P-Preferred-Identity", Privacy: "Privacy",
+	Diversion: "Diversion", HistoryInfo: "History-Info",
 }
 
 // String returns the long name, "" for OtherHeader.

@@ -33,7 +33,7 @@ func TestLookupHeader(t *testing.T) {
 			}
 		}
 	}
-	is(t, "names", n, int(message.Privacy))
+	is(t, "names", n, int(message.HistoryInfo))
 	for _, other := range []string{"", "x", "Subject", "s", "Content-Lengths", "Via ", "1", strings.Repeat("a", 40)} {
 		if got := message.LookupHeader([]byte(other)); got != message.OtherHeader {
 			t.Errorf("%q: got %v, want OtherHeader", other, got)

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"sipd/server/message"
+	"sipd/server/proxy/health"
 	"sipd/server/target"
 	"sipd/server/transaction"
 	"sipd/server/transport"
@@ -72,14 +73,14 @@ func (b *branch) Failed(s *transaction.Shard, _ *transaction.Client, why transac
 			b.retry(s, alt)
 			return
 		}
-		if b.another(s, because(err), downTime) {
+		if b.another(s, health.Because(err), health.Time) {
 			return
 		}
 		status = 503
 	case transaction.CancelTimeout:
 		status = 487 // 9.1: the transaction counts as cancelled.
 	default:
-		if b.another(s, "no answer", downTime) {
+		if b.another(s, "no answer", health.Time) {
 			return
 		}
 	}
@@ -115,7 +116,7 @@ func (b *branch) ended(s *transaction.Shard, status int, m *message.Message) {
 		}
 		return
 	}
-	if (m == nil || status == 503) && b.handBack(s) {
+	if b.elsewhere(s, status, m) || (m == nil || status == 503) && b.handBack(s) {
 		return
 	}
 	if status == 487 && b.late && !c.cancelled {

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"hash/maphash"
 	"log/slog"
 	"net/netip"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"sipd/server/message"
+	"sipd/server/proxy/health"
 	"sipd/server/target"
 	"sipd/server/transaction"
 	"sipd/server/transport"
@@ -71,7 +73,7 @@ type Proxy struct {
 	inShard    func(callID []byte, f func(s *transaction.Shard))
 	domains    *transport.Domains
 	trust      func(flow transport.Flow) trust.Level
-	health     *health
+	health     *health.Table
 
 	contextsHeld, afterlivesHeld atomic.Int64 // taken from their pools and not given back
 }
@@ -83,7 +85,7 @@ func New(cfg Config) *Proxy {
 	}
 	return &Proxy{
 		maxOpen: int64(cfg.MaxOpen), stateless: cfg.Stateless,
-		resolver: cfg.Resolver, inShard: cfg.InShard, domains: cfg.Domains, trust: cfg.Trust, health: newHealth(),
+		resolver: cfg.Resolver, inShard: cfg.InShard, domains: cfg.Domains, trust: cfg.Trust, health: health.New(hopTimeout),
 		net: cfg.Net, name: []byte(cfg.Name), opens: cfg.Opens, seed: maphash.MakeSeed(), finished: cfg.Finished, log: cfg.Log,
 		contexts:   sync.Pool{New: func() any { return &Context{} }},
 		afterlives: sync.Pool{New: func() any { return &afterlife{} }},
@@ -100,8 +102,14 @@ func (p *Proxy) Held() (contexts, afterlives int) {
 	return int(p.contextsHeld.Load()), int(p.afterlivesHeld.Load())
 }
 
+// Down is a next hop that has failed lately.
+type Down = health.Down
+
 // Down returns the next hops that have failed lately and are passed over.
-func (p *Proxy) Down(now time.Time) []Down { return p.health.list(now) }
+func (p *Proxy) Down(now time.Time) []Down { return p.health.List(now) }
+
+// Report logs which next hops go down and which are back, until ctx ends.
+func (p *Proxy) Report(ctx context.Context) { p.health.Report(ctx, p.log) }
 
 // scratch is what writing one message needs.
 type scratch struct {
@@ -146,6 +154,9 @@ type Context struct {
 	next      int
 	redirect  []target.Target // contacts for a 302 when all else failed
 	recursion Recurse
+	further   Next
+	waiting   target.Waiting // whose forwards further knows
+	patience  transaction.Timer
 	branches  []*branch // started ones, in order; their structs are kept for the next call
 	n         int       // branches[:n] are in use
 	trying    int       // branches without a final response
@@ -174,6 +185,8 @@ type Plan struct {
 	Settings Settings
 	Asserted trust.Asserted // Believed is found out
 	Recurse  Recurse        // asked about each 3xx; nil: a 3xx is a failure like others (16.7 step 4)
+	Next     Next           // asked when everything has failed; nil: nobody is forwarded to
+	Waiting  target.Waiting // what Next is asked about
 	User     any            // comes back in Finished
 }
 
@@ -195,7 +208,7 @@ func (p *Proxy) Forward(s *transaction.Shard, m *message.Message, from transport
 	c.route.rebase(tx.Request)
 	c.targets = append(c.targets[:0], plan.Targets...)
 	c.redirect = append(c.redirect[:0], plan.Redirect...)
-	c.recursion = plan.Recurse
+	c.recursion, c.further, c.waiting = plan.Recurse, plan.Next, plan.Waiting
 	c.next, c.n, c.trying, c.live, c.breadth = 0, 0, 0, 0, breadthOf(m)
 	c.starting, c.short, c.cancelled, c.stopped, c.answered, c.busy = false, false, false, false, false, false
 	c.loop = p.loopHash(m)
@@ -205,7 +218,7 @@ func (p *Proxy) Forward(s *transaction.Shard, m *message.Message, from transport
 	c.asserted.Value = append(c.asserted.Value[:0], plan.Asserted.Value...)
 	p.believe(&c.asserted, m, from)
 	if c.group.Fire == nil {
-		c.group.Fire = c.groupTimeout
+		c.group.Fire, c.patience.Fire = c.groupTimeout, c.noAnswer
 	}
 	p.contextsHeld.Add(1)
 	p.open.Add(1)
@@ -217,6 +230,7 @@ func (p *Proxy) Forward(s *transaction.Shard, m *message.Message, from transport
 	}()
 	c.numeric(c.redirect)
 	c.startGroup(s)
+	c.waitForAnswer(s)
 	c.settle(s)
 	done = true
 	return true
@@ -266,10 +280,11 @@ func (c *Context) recycle(s *transaction.Shard) {
 		return
 	}
 	s.Disarm(&c.group)
+	s.Disarm(&c.patience)
 	c.best.reset()
 	clear(c.targets)
 	clear(c.redirect)
-	c.user, c.route, c.recursion = nil, Route{}, nil
+	c.user, c.route, c.recursion, c.further, c.waiting = nil, Route{}, nil, nil, target.Waiting{}
 	for _, b := range c.branches[:c.n] {
 		s.Disarm(&b.timerC)
 		s.Disarm(&b.silence)

@@ -6,10 +6,11 @@
 //	forward.go          one copy for one target, steps 1 to 11
 //	recordroute.go      step 4: Record-Route, and whom a token names
 //	nexthop.go          step 7: address, port and transport; what is refused
-//	lookup.go           step 7, by name: RFC 3263, one hop after the other; health.go says which of them are down
+//	lookup.go           step 7, by name: RFC 3263, one hop after the other; package health says which of them are down
 //	loop.go             step 8: the second part of a branch; loop detection (16.3 step 4, RFC 5393 4.2)
 //	response.go   16.7  steps 1 to 5, 9 and 10: a response comes
 //	recurse.go          step 4: the contacts of a 3xx become targets
+//	further.go          forwards on busy and no answer; the other gateways of a hunt group
 //	best.go             steps 6 and 7: the best one goes upstream
 //	numeric.go          addresses for the names in our own 302
 //	timerc.go     16.8  Timer C
@@ -21,6 +22,6 @@
 //
 // 16.4 and 16.6 step 6 (postprocessing) are two halves of route.go. 16.5 (the target set) is package target's, and so is
 // which contacts of a 3xx join it. docs/rfc.txt has a row for each clause, with the test that shows it. The package has no goroutine
-// (Report blocks in the caller's), and no lock but that of health: everything runs under the lock of the call's shard (package
+// (Report blocks in the caller's), and no lock but that of package health: everything runs under the lock of the call's shard (package
 // transaction). It never challenges and never decides whether somebody may call.
 package proxy

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"strconv"
+	"time"
 
 	"sipd/server/message"
 	"sipd/server/target"
@@ -61,6 +62,9 @@ func (c *Context) startGroup(s *transaction.Shard) bool {
 		parts := width // A non-INVITE's groups follow each other: each has all there is (RFC 5393 5.2).
 		if c.invite() {
 			parts = len(c.targets) - c.next // Later groups ring beside this one, they need some too.
+			if c.waiting.NoAnswer > 0 {
+				parts++ // So does whoever the call is forwarded to, and these are cancelled no sooner than he is tried.
+			}
 		}
 		for range width {
 			// Nothing is held back but for later groups: a proxy SHOULD NOT use less than it got (5.3.3).
@@ -70,9 +74,8 @@ func (c *Context) startGroup(s *transaction.Shard) bool {
 			b.target, b.share = c.targets[c.next], share
 			c.next++
 			c.breadth -= share
-			if c.start(s, b) {
-				started = true
-			}
+			c.start(s, b)
+			started = started || !b.final // Another gateway may have taken the place of one that failed.
 		}
 		if started {
 			break
@@ -80,9 +83,17 @@ func (c *Context) startGroup(s *transaction.Shard) bool {
 	}
 	c.starting = false
 	if started && c.invite() && c.next < len(c.targets) {
-		s.Arm(&c.group, c.set.TimeOut)
+		s.Arm(&c.group, c.wait())
 	}
 	return started
+}
+
+// wait is how long the group that has started rings before the next one begins.
+func (c *Context) wait() time.Duration {
+	if d := c.targets[c.next].Wait; d > 0 {
+		return d
+	}
+	return c.set.TimeOut
 }
 
 // groupTimeout: the last group rang for TimeOut. The next one is added; with CancelOnTimeout the earlier ones are cancelled.
@@ -108,7 +119,7 @@ func (c *Context) settle(s *transaction.Shard) {
 	if c.starting {
 		return
 	}
-	for (c.trying == 0 || c.short && c.breadth > 0) && !c.stopped && c.next < len(c.targets) {
+	for (c.trying == 0 || c.short && c.breadth > 0) && !c.stopped && (c.next < len(c.targets) || c.forwarded(s, c.best.status)) {
 		s.Disarm(&c.group)
 		if c.startGroup(s) {
 			return
@@ -116,6 +127,7 @@ func (c *Context) settle(s *transaction.Shard) {
 	}
 	if c.trying == 0 {
 		s.Disarm(&c.group)
+		s.Disarm(&c.patience)
 		c.respondBest(s)
 		c.retire(s)
 	}
@@ -133,6 +145,7 @@ func (c *Context) stop(s *transaction.Shard, reason []byte) {
 func (c *Context) stopStarting(s *transaction.Shard) {
 	c.stopped = true
 	s.Disarm(&c.group)
+	s.Disarm(&c.patience)
 	for _, b := range c.branches[:c.n] {
 		b.forgo(s, 487)
 	}

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"sipd/digest"
+	"sipd/server/history"
 	"sipd/server/message"
 	"sipd/server/transaction"
 	"sipd/server/transport"
@@ -79,6 +80,9 @@ func (b *branch) send(s *transaction.Shard, flow transport.Flow) bool {
 	if c.invite() {
 		b.resetTimerC(s) // step 11
 	}
+	if len(b.target.Else) > 0 {
+		s.Arm(&b.silence, hopTimeout)
+	}
 	return true
 }
 
@@ -114,12 +118,13 @@ func (c *Context) write(x *scratch, b *branch, flow transport.Flow) {
 	}
 	setBreadth(sp, req, b.share)
 	// 4. Record-Route, before any existing value.
-	if secured := c.secured(b); makesDialog(c.method) && (c.set.RecordRoute || secured != secure(c.from.Proto)) {
+	if secured := c.secured(b); makesDialog(c.method) && (c.set.RecordRoute || b.target.Rule != 0 || secured != secure(c.from.Proto)) {
 		c.recordRoute(x, b, flow, secured)
 	}
 	// 5. Additional header fields: an asserted identity (RFC 3325). 22.3: the credentials that were ours go no further.
 	c.p.screenRequest(sp, req, &c.asserted, flow)
 	stripCredentials(sp, req, c.set.Realm)
+	history.Write(sp, req, &b.target, x.uri[1:len(x.uri)-1]) // RFC 5806, RFC 7044
 	// 6. Postprocess routing information.
 	c.route.postprocess(x, req, path)
 	// 7. The next hop, which is flow, was determined by start. 8. Via, above all others; its branch is that of the client

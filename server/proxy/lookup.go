@@ -8,6 +8,7 @@ import (
 
 	"sipd/resolve"
 	"sipd/server/message"
+	"sipd/server/proxy/health"
 	"sipd/server/target"
 	"sipd/server/transaction"
 	"sipd/server/transport"
@@ -148,7 +149,7 @@ func (c *Context) found(s *transaction.Shard, b *branch, q resolve.Query, hops [
 	b.waiting = false
 	b.hops = c.p.flows(b.hops[:0], q, hops, b.asker())
 	b.domain = q.Host
-	c.p.health.order(b.hops, s.Now(), true)
+	c.p.health.Order(b.hops, s.Now(), true)
 	if len(b.hops) == 0 {
 		c.busy = c.busy || errors.Is(err, resolve.ErrBusy)
 		b.ended(s, lookUpStatus(err), nil)
@@ -217,7 +218,7 @@ func (b *branch) nextOf(s *transaction.Shard) bool {
 // parameter of its own. It reports whether there was one.
 func (b *branch) another(s *transaction.Shard, why string, until time.Duration) bool {
 	if b.lookedUp {
-		b.c.p.health.failed(b.last, b.domain, why, s.Now(), until)
+		b.c.p.health.Failed(b.last, b.domain, why, s.Now(), until)
 	}
 	if len(b.hops) == 0 || b.final || b.late || b.c.stopped || b.c.tx == nil {
 		return false
@@ -232,18 +233,24 @@ func (b *branch) another(s *transaction.Shard, why string, until time.Duration) 
 // says something first goes on. When none does, each has its 32 s (16.6 step 7).
 func (b *branch) silent(s *transaction.Shard) {
 	c := b.c
-	if b.final || b.late || b.client == nil || c.stopped || c.tx == nil || len(b.hops) == 0 {
+	if b.final || b.late || b.client == nil || c.stopped || c.tx == nil || len(b.hops)+len(b.target.Else) == 0 {
 		return
 	}
 	next := c.newBranch()
-	next.target, next.share, next.lookedUp, next.domain = b.target, b.share, true, b.domain
+	next.target, next.share, next.lookedUp, next.domain = b.target, b.share, b.lookedUp, b.domain
 	next.hops = append(next.hops[:0], b.hops...)
-	b.hops = b.hops[:0]
-	c.p.health.failed(b.last, b.domain, "no answer", s.Now(), downTime)
+	b.hops, b.target.Else = b.hops[:0], nil
+	if b.lookedUp {
+		c.p.health.Failed(b.last, b.domain, "no answer", s.Now(), health.Time)
+	}
 	b.final, b.share = true, 0 // The share goes with the hops.
 	b.heir, next.before = next, b
 	s.Disarm(&b.timerC)
-	next.nextOf(s) // It counts in the place of b.
+	if len(next.hops) > 0 { // It counts in the place of b.
+		next.nextOf(s)
+	} else {
+		next.nextGateway(s)
+	}
 }
 
 // takeBack: a hop that was silent has said something, and those that were tried in its place have not.
@@ -253,10 +260,13 @@ func (b *branch) takeBack(s *transaction.Shard) {
 		last = last.heir
 	}
 	b.final, b.share = false, last.share
-	b.hops = append(b.hops[:0], last.hops...)
+	b.target.Else = last.target.Else
+	if b.hops = b.hops[:0]; last.target.Binding == b.target.Binding { // Else they are another gateway's.
+		b.hops = append(b.hops, last.hops...)
+	}
 	b.heir = nil
 	last.before.forsake(s, b)
-	last.before, last.share, last.hops = nil, 0, last.hops[:0]
+	last.before, last.share, last.hops, last.target.Else = nil, 0, last.hops[:0], nil
 	last.giveUp(s)
 	s.Disarm(&last.timerC)
 	s.Disarm(&last.silence)
@@ -302,14 +312,16 @@ func (b *branch) unlink() {
 
 // alive notes that a hop lives.
 func (b *branch) alive(s *transaction.Shard, m *message.Message) {
-	if !b.lookedUp {
+	if !b.lookedUp && b.target.Else == nil && b.heir == nil && b.before == nil {
 		return
 	}
 	s.Disarm(&b.silence)
 	if m.Status() == 503 {
 		return
 	}
-	b.c.p.health.works(b.last, s.Now())
+	if b.lookedUp {
+		b.c.p.health.Works(b.last, s.Now())
+	}
 	if b.heir != nil {
 		b.takeBack(s)
 	}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"sipd/server/message"
+	"sipd/server/proxy/health"
 	"sipd/server/target"
 	"sipd/server/transaction"
 	"sipd/server/transport"
@@ -45,7 +46,7 @@ func retryAfter(m *message.Message) time.Duration {
 	if n, ok := m.Seconds(message.RetryAfter); ok {
 		return time.Duration(n) * time.Second
 	}
-	return downTime
+	return health.Time
 }
 
 // success forwards a 2xx at once, the first and, for INVITE, every further one (step 5), and cancels the rest (step 10).

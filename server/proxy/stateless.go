@@ -22,12 +22,12 @@ import (
 // What it takes for that is in the request and in settings that do not change, so a retransmission is forwarded as the first one was,
 // and CANCEL and ACK as their INVITE. The plan must come from the same.
 //
-// It needs a transaction when somebody here has to act later: choose among targets or ways to one, follow a 3xx, look a name up, send
+// It needs a transaction when somebody here has to act later: choose among targets or ways to one, follow a 3xx or a forward, look a name up, send
 // another way what is large. It needs one too unless both sides are UDP: on a stream nobody repeats what is lost on the other side, and the
 // connection that a response goes by would have to be remembered (18.2.2). And the response must find its way by what we know
 // again: by a branch of RFC 3261 and the source address.
 func (p *Proxy) ForwardStateless(s *transaction.Shard, m *message.Message, from transport.Flow, plan *Plan) bool {
-	if len(plan.Targets) != 1 || len(plan.Redirect) > 0 || plan.Recurse != nil || !p.findsBack(m.Top(), from) {
+	if len(plan.Targets) != 1 || len(plan.Redirect) > 0 || plan.Recurse != nil || plan.Next != nil || len(plan.Targets[0].Else) > 0 || !p.findsBack(m.Top(), from) {
 		return false
 	}
 	flow, alt, ok := p.nextHop(plan.Route, plan.Targets[0], from.Remote.Addr())
@@ -190,7 +190,7 @@ func (p *Proxy) ForwardAck(s *transaction.Shard, m *message.Message, from transp
 // ackTo sends an ACK to the first of the hops that may be used.
 func (p *Proxy) ackTo(s *transaction.Shard, m *message.Message, from transport.Flow, r *Route, realm string, q resolve.Query, hops []resolve.Hop) bool {
 	flows := p.flows(nil, q, hops, m.Source.Addr())
-	p.health.order(flows, s.Now(), false)
+	p.health.Order(flows, s.Now(), false)
 	if len(flows) == 0 {
 		return false
 	}

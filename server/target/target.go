@@ -65,7 +65,21 @@ type Target struct {
 	Owner   cache.User        // whose contact it is
 	Group   int               // targets of a group are tried at once, groups in ascending order (BEHAVIOUR I)
 	Depth   int               // how many 3xx led here, 0 for what Decide found
-	By      netip.Addr        // who named it in a 3xx and nowhere else: it leads no further than he reaches; else not valid
+	By      netip.Addr        // who named it, in a 3xx or a table and nowhere else: it leads no further than he reaches; else not valid
+	Wait    time.Duration     // how long the group before may ring before this one's begins; 0: TimeOut
+	Else    []Target          // the other gateways of its hunt group: tried in turn while they fail as gateways do
+	Gateway int64             // the row of gateways that it is, 0 for none
+	Rule    int64             // the row of gatewaymap or dialplan that led here, 0 for none: nobody is redirected there
+
+	Diverted *Diversion // by whom the call was forwarded, nil: by nobody
+	Nth      int        // of a forwarded call: which of the targets of its last Diverted it is, from 1
+}
+
+// Rest is the next gateway of a hunt group, with those behind it.
+func (x *Target) Rest() Target {
+	next := x.Else[0]
+	next.Group, next.Else = x.Group, x.Else[1:]
+	return next
 }
 
 // Decision is the answer of Decide. It is reused: Decide resets it and keeps its memory.
@@ -81,6 +95,7 @@ type Decision struct {
 	Trace    trace.Trace
 
 	Disposition Disposition // Proxy: the wishes of the caller that are followed
+	Waiting     Waiting     // Proxy: whose forwards are asked when all fail
 
 	aor     []byte
 	key     []byte

@@ -1,4 +1,4 @@
-package proxy
+package health
 
 import (
 	"bytes"
@@ -14,6 +14,9 @@ import (
 
 	"sipd/server/transport"
 )
+
+// trial is as package proxy has it.
+const trial = 4 * time.Second
 
 func udp(addr string) transport.Flow { return transport.Flow{Remote: netip.MustParseAddrPort(addr)} }
 
@@ -41,14 +44,14 @@ func TestHealth(t *testing.T) {
 		{"others are not concerned", []string{"a down 0", "b up 1", "order 1 bca"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			h := newHealth()
+			h := New(trial)
 			for _, step := range tt.do {
 				f := strings.Fields(step)
 				var seconds int
 				if f[0] == "order" || f[0] == "ack" {
 					fmt.Sscan(f[1], &seconds)
 					hops := []transport.Flow{a, b, c}
-					h.order(hops, begin.Add(time.Duration(seconds)*time.Second), f[0] == "order")
+					h.Order(hops, begin.Add(time.Duration(seconds)*time.Second), f[0] == "order")
 					got := ""
 					for _, hop := range hops {
 						got += names[hop]
@@ -62,9 +65,9 @@ func TestHealth(t *testing.T) {
 				now := begin.Add(time.Duration(seconds) * time.Second)
 				hop := map[string]transport.Flow{"a": a, "b": b, "c": c}[f[0]]
 				if f[1] == "down" {
-					h.failed(hop, "example.net", "no answer", now, downTime)
+					h.Failed(hop, "example.net", "no answer", now, Time)
 				} else {
-					h.works(hop, now)
+					h.Works(hop, now)
 				}
 			}
 		})
@@ -73,39 +76,39 @@ func TestHealth(t *testing.T) {
 
 // TestHealthKeys: a hop is its transport, address and, over TLS, the domain whose certificate it must show.
 func TestHealthKeys(t *testing.T) {
-	h := newHealth()
+	h := New(trial)
 	now := time.Now()
 	tls := func(d transport.Domain) transport.Flow {
 		return transport.Flow{Proto: transport.TLS, Domain: d, Remote: netip.MustParseAddrPort("192.0.2.1:5061")}
 	}
-	h.failed(tls(1), "a.example", "cannot be reached", now, downTime)
+	h.Failed(tls(1), "a.example", "cannot be reached", now, Time)
 	hops := []transport.Flow{tls(1), tls(2), {Remote: tls(1).Remote}}
-	h.order(hops, now, true)
+	h.Order(hops, now, true)
 	if hops[0] != tls(2) || hops[2] != tls(1) {
 		t.Errorf("got %v, want the hop for the other domain first", hops)
 	}
 }
 
 func TestHealthList(t *testing.T) {
-	h := newHealth()
+	h := New(trial)
 	now := time.Now()
 	a, b := udp("192.0.2.2:5060"), udp("192.0.2.1:5060")
-	h.failed(a, "example.net", "no answer", now, downTime)
-	h.failed(a, "example.net", "503", now.Add(time.Second), time.Hour)
-	h.failed(b, "example.org", "503", now, 0) // Retry-After: 0
+	h.Failed(a, "example.net", "no answer", now, Time)
+	h.Failed(a, "example.net", "503", now.Add(time.Second), time.Hour)
+	h.Failed(b, "example.org", "503", now, 0) // Retry-After: 0
 	want := []Down{{Hop: a, Domain: "example.net", Reason: "503", Since: now, Until: now.Add(time.Second + maxDownTime)}}
-	if got := h.list(now.Add(time.Second)); len(got) != 1 || got[0] != want[0] {
+	if got := h.List(now.Add(time.Second)); len(got) != 1 || got[0] != want[0] {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
-	h.failed(b, "example.org", "503", now, time.Minute)
-	if got := h.list(now); len(got) != 2 || got[0].Hop != b {
+	h.Failed(b, "example.org", "503", now, time.Minute)
+	if got := h.List(now); len(got) != 2 || got[0].Hop != b {
 		t.Errorf("got %+v, want both in the order of their addresses", got)
 	}
-	if got := h.list(now.Add(maxDownTime + time.Second)); got == nil || len(got) != 0 {
+	if got := h.List(now.Add(maxDownTime + time.Second)); got == nil || len(got) != 0 {
 		t.Errorf("got %+v when their time is over, want an empty list", got)
 	}
 	for i := range 2 * maxDown {
-		h.failed(udp(fmt.Sprintf("10.1.%d.%d:5060", i>>8&255, i&255)), "x", "x", now, downTime)
+		h.Failed(udp(fmt.Sprintf("10.1.%d.%d:5060", i>>8&255, i&255)), "x", "x", now, Time)
 	}
 	if len(h.down) > maxDown {
 		t.Errorf("got %d hops remembered, want at most %d", len(h.down), maxDown)
@@ -116,16 +119,16 @@ func TestHealthList(t *testing.T) {
 func TestReport(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var text bytes.Buffer
-		p := &Proxy{health: newHealth(), log: slog.New(slog.NewTextHandler(&text, nil))}
+		h, log := New(trial), slog.New(slog.NewTextHandler(&text, nil))
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan bool)
-		go func() { p.Report(ctx); close(done) }()
+		go func() { h.Report(ctx, log); close(done) }()
 		a := transport.Flow{Proto: transport.TCP, Remote: netip.MustParseAddrPort("192.0.2.1:5060")}
-		p.health.failed(a, "example.net", because(errors.New("connection refused")), time.Now(), downTime)
-		p.health.failed(a, "example.net", "no answer", time.Now(), downTime) // Still down: nothing new.
+		h.Failed(a, "example.net", Because(errors.New("connection refused")), time.Now(), Time)
+		h.Failed(a, "example.net", "no answer", time.Now(), Time) // Still down: nothing new.
 		time.Sleep(90 * time.Second)
-		p.health.works(a, time.Now())
-		p.health.works(a, time.Now())
+		h.Works(a, time.Now())
+		h.Works(a, time.Now())
 		synctest.Wait()
 		for _, want := range []string{
 			`level=INFO msg="next hop is down" hop=tcp:192.0.2.1:5060 domain=example.net reason="cannot be reached: connection refused" until=`,
@@ -142,12 +145,12 @@ func TestReport(t *testing.T) {
 		time.Sleep(tellTime)
 		const n = 500
 		for range n { // A hop that comes and goes with every call.
-			p.health.failed(a, "example.net", "503", time.Now(), downTime)
-			p.health.works(a, time.Now())
+			h.Failed(a, "example.net", "503", time.Now(), Time)
+			h.Works(a, time.Now())
 		}
 		synctest.Wait()
 		time.Sleep(tellTime)
-		p.health.failed(a, "example.net", "503", time.Now(), downTime)
+		h.Failed(a, "example.net", "503", time.Now(), Time)
 		synctest.Wait()
 		if got := strings.Count(text.String(), "\n"); got != tellMost+1 {
 			t.Errorf("got %d lines of %d changes in two periods, want %d", got, 2*n+1, tellMost+1)
@@ -168,10 +171,10 @@ func TestReport(t *testing.T) {
 
 // TestReasonIsBounded: what a peer makes the transport say, as the names of its certificate, is not told without end.
 func TestReasonIsBounded(t *testing.T) {
-	if got := because(errors.New(strings.Repeat("x", 10_000))); len(got) != maxReason {
+	if got := Because(errors.New(strings.Repeat("x", 10_000))); len(got) != maxReason {
 		t.Errorf("got %d bytes, want %d", len(got), maxReason)
 	}
-	if got := because(nil); got != "cannot be reached" {
+	if got := Because(nil); got != "cannot be reached" {
 		t.Errorf("got %q", got)
 	}
 }

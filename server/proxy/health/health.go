@@ -1,8 +1,9 @@
-package proxy
+package health
 
 import (
 	"cmp"
 	"context"
+	"log/slog"
 	"net/netip"
 	"slices"
 	"sync"
@@ -12,8 +13,8 @@ import (
 )
 
 const (
-	// downTime is how long a next hop that has failed is passed over when there are others.
-	downTime = 30 * time.Second
+	// Time is how long a next hop that has failed is passed over when there are others.
+	Time = 30 * time.Second
 	// maxDownTime bounds what a Retry-After of a 503 can ask for.
 	maxDownTime = 5 * time.Minute
 	// maxDown bounds the hops that are remembered as down.
@@ -36,9 +37,10 @@ type Down struct {
 	Until  time.Time // it is passed over until then
 }
 
-// health remembers which next hops are down, so that only the first call to one waits for it. It refuses nothing: where there is
+// Table remembers which next hops are down, so that only the first call to one waits for it. It refuses nothing: where there is
 // no other hop, one that is down is tried.
-type health struct {
+type Table struct {
+	trial   time.Duration
 	changes chan change // for the log
 
 	mu     sync.Mutex
@@ -58,14 +60,15 @@ type hopKey struct {
 	remote netip.AddrPort
 }
 
-func newHealth() *health {
-	return &health{changes: make(chan change, maxChanges), down: map[hopKey]*Down{}}
+// New makes a table. trial is how long one request tries a hop out before another may.
+func New(trial time.Duration) *Table {
+	return &Table{trial: trial, changes: make(chan change, maxChanges), down: map[hopKey]*Down{}}
 }
 
 func keyOf(f transport.Flow) hopKey { return hopKey{f.Proto, f.Domain, f.Remote} }
 
-// failed notes that a hop did not serve, and for how long it is passed over.
-func (h *health) failed(f transport.Flow, domain, reason string, now time.Time, d time.Duration) {
+// Failed notes that a hop did not serve, and for how long it is passed over.
+func (h *Table) Failed(f transport.Flow, domain, reason string, now time.Time, d time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	k := keyOf(f)
@@ -87,8 +90,8 @@ func (h *health) failed(f transport.Flow, domain, reason string, now time.Time, 
 	}
 }
 
-// works notes that a hop has answered.
-func (h *health) works(f transport.Flow, now time.Time) {
+// Works notes that a hop has answered.
+func (h *Table) Works(f transport.Flow, now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.down) == 0 {
@@ -102,7 +105,7 @@ func (h *health) works(f transport.Flow, now time.Time) {
 }
 
 // changed passes a change on to report: whoever holds a shard does not wait for the log.
-func (h *health) changed(c change) {
+func (h *Table) changed(c change) {
 	select {
 	case h.changes <- c:
 	default:
@@ -110,10 +113,10 @@ func (h *health) changed(c change) {
 	}
 }
 
-// order puts the hops that are down behind the others; the order is kept otherwise. A hop whose time is over is tried by one
-// request, which stands in the place of the others that then pass it over until it has answered, or hopTimeout is over. A
+// Order puts the hops that are down behind the others; the order is kept otherwise. A hop whose time is over is tried by one
+// request, which stands in the place of the others that then pass it over until it has answered, or the time of a trial is over. A
 // request that nobody answers, an ACK, tries nothing out.
-func (h *health) order(hops []transport.Flow, now time.Time, answered bool) {
+func (h *Table) Order(hops []transport.Flow, now time.Time, answered bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.down) == 0 || len(hops) < 2 {
@@ -130,12 +133,12 @@ func (h *health) order(hops []transport.Flow, now time.Time, answered bool) {
 	}
 	copy(hops[len(up):], behind)
 	if e := h.down[keyOf(hops[0])]; e != nil && answered && !now.Before(e.Until) {
-		e.Until = now.Add(hopTimeout)
+		e.Until = now.Add(h.trial)
 	}
 }
 
-// list returns what is down.
-func (h *health) list(now time.Time) []Down {
+// List returns what is down.
+func (h *Table) List(now time.Time) []Down {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	all := []Down{}
@@ -151,39 +154,39 @@ func (h *health) list(now time.Time) []Down {
 }
 
 // Report logs which next hops go down and which are back, until ctx ends.
-func (p *Proxy) Report(ctx context.Context) {
+func (h *Table) Report(ctx context.Context, log *slog.Logger) {
 	var begin time.Time
 	told, suppressed := 0, 0
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case c := <-p.health.changes:
+		case c := <-h.changes:
 			now := time.Now()
 			if now.Sub(begin) >= tellTime {
 				begin, told = now, 0
 			}
-			p.health.mu.Lock()
-			suppressed += p.health.missed
-			p.health.missed = 0
-			p.health.mu.Unlock()
+			h.mu.Lock()
+			suppressed += h.missed
+			h.missed = 0
+			h.mu.Unlock()
 			if told++; told > tellMost {
 				suppressed++
 				continue
 			}
 			hop := c.Hop.Proto.Param() + ":" + c.Hop.Remote.String()
 			if c.back > 0 {
-				p.log.InfoContext(ctx, "next hop is back", "hop", hop, "domain", c.Domain, "dur", c.back.Round(time.Millisecond), "suppressed", suppressed)
+				log.InfoContext(ctx, "next hop is back", "hop", hop, "domain", c.Domain, "dur", c.back.Round(time.Millisecond), "suppressed", suppressed)
 			} else {
-				p.log.InfoContext(ctx, "next hop is down", "hop", hop, "domain", c.Domain, "reason", c.Reason, "until", c.Until.UTC(), "suppressed", suppressed)
+				log.InfoContext(ctx, "next hop is down", "hop", hop, "domain", c.Domain, "reason", c.Reason, "until", c.Until.UTC(), "suppressed", suppressed)
 			}
 			suppressed = 0
 		}
 	}
 }
 
-// because writes why the transport did not reach a hop.
-func because(err error) string {
+// Because writes why the transport did not reach a hop.
+func Because(err error) string {
 	text := "cannot be reached"
 	if err != nil {
 		text += ": " + err.Error()
