@@ -266,6 +266,8 @@ func (b *builder) checkTLS() error {
 		return &Error{name, b.Sources[name], "is of no use without " + other + "; write both"}
 	case listens >= 0 && b.TLSCertificate == "":
 		return &Error{"Listen", b.Sources["Listen"], b.Listen[listens].String() + " needs a certificate; write TLSCertificate and TLSKey"}
+	case b.TLSClientCA != "" && b.TLSCertificate == "":
+		return &Error{"TLSClientCA", b.Sources["TLSClientCA"], "is of no use without a certificate of our own; write TLSCertificate and TLSKey"}
 	case listens < 0 && b.TLSCertificate != "":
 		b.note("TLSCertificate has no effect: Listen names no tls:ADDR:5061")
 	}

@@ -55,7 +55,11 @@ func contains(nets []netip.Prefix, a netip.Addr) bool {
 
 // localNets reads LocalNets.
 func localNets(b *builder, v Value) error {
-	for _, item := range list(v) {
+	items := list(v)
+	if len(items) == 0 {
+		return errors.New("the value is missing; write networks: 192.0.2.0/24, 2001:db8::/32")
+	}
+	for _, item := range items {
 		p, ok := parseNet(item)
 		if !ok {
 			return fmt.Errorf("got %q; write networks: 192.0.2.0/24, 2001:db8::/32", item)

@@ -3,6 +3,7 @@ package config
 import (
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
 )
 
@@ -96,6 +97,15 @@ func TestOnCampus(t *testing.T) {
 		}
 		if !s.OnCampus(p.Addr()) {
 			t.Errorf("%v, an address of this machine: got false, want true", p.Addr())
+		}
+	}
+}
+
+// TestNoNets: a value that names nothing is a mistake, not the default.
+func TestNoNets(t *testing.T) {
+	for _, name := range []string{"LocalNets", "AllowedNextHops"} {
+		if _, err := Build(set(name, " , ")); err == nil || !strings.Contains(err.Error(), name+": the value is missing; write ") {
+			t.Errorf("%s: got %v, want that the value is missing", name, err)
 		}
 	}
 }

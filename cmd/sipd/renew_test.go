@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -124,4 +125,22 @@ func TestTLSVersions(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestCertificateRefused: a start with files that cannot be used names the setting, and what is wrong with which file.
+func TestCertificateRefused(t *testing.T) {
+	d, dir := database(t), t.TempDir()
+	_, certFile, keyFile := selfSigned(t, dir, "example.com", time.Now().Add(24*time.Hour))
+	_, ended, itsKey := selfSigned(t, t.TempDir(), "example.com", time.Now().Add(-time.Hour))
+	start := func(cert, key, authorities string) []string {
+		return []string{"run", d, "--admin", "off", "--listen", "tls:127.0.0.1:0", "--set", "TLSCertificate=" + cert, "--set", "TLSKey=" + key, "--set", "TLSClientCA=" + authorities}
+	}
+	missing := filepath.Join(dir, "missing.pem")
+	expect(t, []expectation{
+		{"no such file", start(missing, keyFile, certFile), exitUsage, "sipd: TLSCertificate, TLSKey: certs: stat " + missing},
+		{"another key", start(certFile, itsKey, certFile), exitUsage, "TLSCertificate, TLSKey: certs: " + certFile + " and " + itsKey + ": "},
+		{"it has ended", start(ended, itsKey, certFile), exitUsage, ended + " was valid until "},
+		{"no such authorities", start(certFile, keyFile, missing), exitUsage, "sipd: TLSClientCA: certs: open " + missing},
+		{"authorities without a certificate", start(certFile, keyFile, keyFile), exitUsage, "sipd: TLSClientCA: certs: " + keyFile + " has no certificate; write "},
+	})
 }

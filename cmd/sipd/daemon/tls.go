@@ -24,7 +24,7 @@ func (d *daemon) openTLS(set *config.Settings) (*transport.TLSConfigs, error) {
 	}
 	var err error
 	if d.certificate, err = certs.Load(below(d.cfg.Root, set.TLSCertificate), below(d.cfg.Root, set.TLSKey), d.log.With("pkg", "certs")); err != nil {
-		return nil, configError{err}
+		return nil, configError{fmt.Errorf("TLSCertificate, TLSKey: %w", err)}
 	}
 	if names := certs.Names(d.certificate.Certificate().Leaf); !speaksForUs(names, d.cache.Snapshot().Domain) {
 		d.log.Warn("the certificate is of no domain of this server: other servers will not accept it, nor will phones that compare names; "+
@@ -38,7 +38,7 @@ func (d *daemon) openTLS(set *config.Settings) (*transport.TLSConfigs, error) {
 	d.bindTickets(server)
 	if set.TLSClientCA != "" {
 		if server.ClientCAs, err = certs.Pool(below(d.cfg.Root, set.TLSClientCA)); err != nil {
-			return nil, configError{err}
+			return nil, configError{fmt.Errorf("TLSClientCA: %w", err)}
 		}
 		server.ClientAuth = tls.VerifyClientCertIfGiven
 	}
