@@ -67,10 +67,10 @@ func ParseNumber(text string) (sipaddr.URI, error) {
 	scheme, _, has := strings.Cut(text, ":")
 	switch {
 	case has && (strings.EqualFold(scheme, "sip") || strings.EqualFold(scheme, "sips") || strings.EqualFold(scheme, "tel")):
-	case strings.Contains(text, "@"):
-		full = "sip:" + text
-	default:
-		full = "tel:" + strings.ReplaceAll(text, " ", "-")
+	case strings.IndexByte(text, ':') > strings.IndexByte(text, '@') || !has:
+		if full = "tel:" + strings.ReplaceAll(text, " ", "-"); strings.Contains(text, "@") {
+			full = "sip:" + text
+		}
 	}
 	u, err := sipaddr.Parse([]byte(full))
 	if err == nil && u.Scheme == sipaddr.Other {

@@ -44,6 +44,8 @@ type Problem struct {
 	Table string
 	Row   string
 	Err   error
+	// InForce says that the row is used all the same.
+	InForce bool
 }
 
 // Error says which row and why.
@@ -150,7 +152,7 @@ const maxProblems = 100
 
 func (p *Plan) bad(table int, name string, id int64, err error) {
 	if len(p.problems[table]) < maxProblems {
-		p.problems[table] = append(p.problems[table], Problem{name, strconv.FormatInt(id, 10), err})
+		p.problems[table] = append(p.problems[table], Problem{Table: name, Row: strconv.FormatInt(id, 10), Err: err})
 	}
 }
 
@@ -248,7 +250,7 @@ func (p *Plan) compileDialPlan(last *Plan, fresh bool) {
 	}
 	d, warnings, err := canonicalize.NewDialPlan(rules)
 	if err != nil {
-		p.problems[ofDialPlan] = append(p.problems[ofDialPlan], Problem{"dialplan", "*", err})
+		p.problems[ofDialPlan] = append(p.problems[ofDialPlan], Problem{Table: "dialplan", Row: "*", Err: err})
 		p.keepGood(ofDialPlan, last)
 		return
 	}
@@ -303,17 +305,24 @@ func (p *Plan) compileMap(last *Plan, fresh bool) {
 		good = append(good, *r)
 		if host := gatewayHost(r.Target); host != "" && p.byName[host] == nil && len(unknown) < maxProblems {
 			// It may be a name of the machine's own hosts file: the rule stays.
-			unknown = append(unknown, Problem{"gatewaymap", strconv.FormatInt(r.ID, 10), fmt.Errorf(
-				"%w: target %s: there is no gateway %s, and a name without a dot is seldom found elsewhere: write `sipd gateway add %s sip:ADDRESS`", store.ErrInvalid, r.Target, host, host)})
+			unknown = append(unknown, Problem{Table: "gatewaymap", Row: strconv.FormatInt(r.ID, 10), InForce: true, Err: fmt.Errorf(
+				"%w: target %s: there is no gateway %s, and a name without a dot is seldom found elsewhere: write `sipd gateway add %s sip:ADDRESS`",
+				store.ErrInvalid, r.Target, host, host)})
 		}
 	}
 	if len(p.problems[ofMap]) > 0 && !fresh {
 		p.keepGood(ofMap, last)
+		// Its rules may name classes that are gone: a copy needs them.
+		for _, c := range last.good.Classes {
+			if p.classes[c.ID] == "" {
+				p.good.Classes = append(p.good.Classes[:len(p.good.Classes):len(p.good.Classes)], c)
+			}
+		}
 		return
 	}
 	m, warnings, err := gatewaymap.New(rules)
 	if err != nil {
-		p.problems[ofMap] = append(p.problems[ofMap], Problem{"gatewaymap", "*", err})
+		p.problems[ofMap] = append(p.problems[ofMap], Problem{Table: "gatewaymap", Row: "*", Err: err})
 		p.keepGood(ofMap, last)
 		return
 	}

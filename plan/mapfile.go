@@ -1,0 +1,158 @@
+package plan
+
+import (
+	"strings"
+
+	"sipd/canonicalize/pattern"
+	"sipd/store"
+)
+
+// step is the distance between the positions of rules: there is room for one between two.
+const step = 10
+
+// NextPosition is the position behind all rules.
+func NextPosition[T any](rules []T, position func(*T) int) int {
+	last := 0
+	for i := range rules {
+		last = max(last, position(&rules[i]))
+	}
+	return last + step
+}
+
+// ImportDialPlan makes the dial plan that a map file says of the one there is. Rules that stay keep their row and what a file cannot say. changes are
+// the rules that come (+) and go (-), and a word when others change their places.
+func ImportDialPlan(now []store.DialRule, lines []pattern.Line) (next []store.DialRule, changes []string) {
+	rest := queues(now, func(r *store.DialRule) string { return r.Pattern + " " + r.Target })
+	for i, l := range lines {
+		text := l.Pattern.String() + " " + l.Target.String()
+		row := store.DialRule{Pattern: l.Pattern.String(), Target: l.Target.String(), Enabled: true}
+		if old := rest.take(text); old != nil {
+			row = *old
+		} else {
+			changes = append(changes, "+ "+text)
+		}
+		if row.Position = (i + 1) * step; l.Comment != "" {
+			row.Comment = comment(l.Comment)
+		}
+		next = append(next, row)
+	}
+	return next, rest.changes(changes)
+}
+
+// ImportGatewayMap is ImportDialPlan for the gateway map. Rules of a hunt group that stand together in the file stay one.
+func ImportGatewayMap(now []store.GatewayRule, lines []pattern.Line) (next []store.GatewayRule, changes []string) {
+	rest := queues(now, func(r *store.GatewayRule) string { return r.Pattern + " " + r.Classes + " " + r.Target })
+	position, before := 0, -1 // before: where the rule before was
+	for _, l := range lines {
+		classes := strings.Join(l.Classes, ",")
+		text := l.Pattern.String() + " " + classes + " " + l.Target.String()
+		row := store.GatewayRule{Position: -1, Pattern: l.Pattern.String(), Classes: classes, Target: l.Target.String(), Weight: 1, Enabled: true}
+		if old := rest.take(text); old != nil {
+			row = *old
+		} else {
+			changes = append(changes, "+ "+text)
+		}
+		if row.Position < 0 || row.Position != before {
+			position += step
+		}
+		if before, row.Position = row.Position, position; l.Comment != "" {
+			row.Comment = comment(l.Comment)
+		}
+		next = append(next, row)
+	}
+	return next, rest.changes(changes)
+}
+
+// maxComment is how much of the comments above a rule is kept: a line for people.
+const maxComment = 500
+
+func comment(s string) string {
+	if len(s) > maxComment {
+		s = s[:maxComment]
+	}
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r == 0xfffd {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, ""))
+}
+
+// remaining is rows by their text, in their order.
+type remaining[T any] struct {
+	rows  []T
+	text  func(*T) string
+	by    map[string][]int
+	taken []int // in the order of the file
+	stays []bool
+}
+
+func queues[T any](rows []T, text func(*T) string) *remaining[T] {
+	r := &remaining[T]{rows: rows, text: text, by: map[string][]int{}, stays: make([]bool, len(rows))}
+	for i := range rows {
+		t := text(&rows[i])
+		r.by[t] = append(r.by[t], i)
+	}
+	return r
+}
+
+func (r *remaining[T]) take(text string) *T {
+	list := r.by[text]
+	if len(list) == 0 {
+		return nil
+	}
+	r.by[text] = list[1:]
+	r.taken = append(r.taken, list[0])
+	r.stays[list[0]] = true
+	return &r.rows[list[0]]
+}
+
+// changes adds what goes and whether those that stay are in another order.
+func (r *remaining[T]) changes(changes []string) []string {
+	for i := range r.rows {
+		if !r.stays[i] {
+			changes = append(changes, "- "+r.text(&r.rows[i]))
+		}
+	}
+	for i := 1; i < len(r.taken); i++ {
+		if r.taken[i] < r.taken[i-1] {
+			return append(changes, "~ rules that stay are in another order")
+		}
+	}
+	return changes
+}
+
+// ExportDialPlan returns the rules as lines of a map file, and how many are left out because they are switched off.
+func ExportDialPlan(rules []store.DialRule) (lines []pattern.Line, off int, err error) {
+	for _, r := range rules {
+		if !r.Enabled {
+			off++
+			continue
+		}
+		l := pattern.Line{Comment: r.Comment}
+		if l.Pattern, l.Target, err = compileRule(r.Pattern, r.Target); err != nil {
+			return nil, 0, err
+		}
+		lines = append(lines, l)
+	}
+	return lines, off, nil
+}
+
+// ExportGatewayMap is ExportDialPlan for the gateway map.
+func ExportGatewayMap(rules []store.GatewayRule) (lines []pattern.Line, off int, err error) {
+	for _, r := range rules {
+		if !r.Enabled {
+			off++
+			continue
+		}
+		l := pattern.Line{Comment: r.Comment}
+		if l.Classes, err = pattern.ParseClasses(r.Classes); err != nil {
+			return nil, 0, err
+		}
+		if l.Pattern, l.Target, err = compileRule(r.Pattern, r.Target); err != nil {
+			return nil, 0, err
+		}
+		lines = append(lines, l)
+	}
+	return lines, off, nil
+}
