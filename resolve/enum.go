@@ -95,7 +95,7 @@ func (r *Resolver) answerNumber(l *lookup, late bool) {
 	}
 	r.leave(l, err)
 	for _, done := range l.targets {
-		done(slices.Clone(targets), err)
+		r.guarded(func() { done(slices.Clone(targets), err) })
 	}
 }
 

@@ -247,6 +247,7 @@ func TestEnumWaits(t *testing.T) {
 		r.mu.Lock()
 		r.waiting -= maxWaiting
 		r.mu.Unlock()
+		synctest.Wait() // A look-up has ended a moment after its caller was told.
 		if s := r.Status(time.Now()); s.LookUps != 0 || s.Waiting != 0 || s.Refused != 1 {
 			t.Errorf("got %+v, want nobody waiting and one refused", s)
 		}

@@ -38,8 +38,8 @@ var (
 
 // exchange asks the servers in turn until one answers. A server that is silent is asked once more, one that refuses is not: it would
 // say the same again.
-func (r *Resolver) exchange(ctx context.Context, name string, kind Kind) (Answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, questionTime)
+func (r *Resolver) exchange(asker context.Context, name string, kind Kind) (Answer, error) {
+	ctx, cancel := context.WithTimeout(asker, questionTime)
 	defer cancel()
 	last := errors.New("no server is known; write Resolver, or a line into resolv.conf")
 	servers := r.inTurn(time.Now())
@@ -47,7 +47,7 @@ func (r *Resolver) exchange(ctx context.Context, name string, kind Kind) (Answer
 		var silent []netip.AddrPort
 		for _, server := range servers {
 			a, err := r.askServer(ctx, r.try<<round, server, name, kind)
-			if r.ctx.Err() == nil {
+			if asker.Err() == nil { // Else it was us who gave up.
 				r.heard(server, err, time.Now())
 			}
 			if err == nil || errors.Is(err, ErrAnswer) {

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -251,6 +252,68 @@ func TestStale(t *testing.T) {
 	})
 }
 
+// TestSlowZone: names of a zone that is slow make the server look silent. What has expired serves at once then, but no longer than it
+// takes to ask for it.
+func TestSlowZone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const was, is = "192.0.2.1", "192.0.2.2"
+		var moved atomic.Bool
+		r := virtual(t, func(_ string, q *dns.Msg) *dns.Msg {
+			if q.Question[0].Name == "slow.example." {
+				return nil
+			}
+			if moved.Load() {
+				return reply(q, "host.example. 60 IN A "+is)
+			}
+			return reply(q, "host.example. 60 IN A "+was)
+		})
+		r.support.IPv6 = false
+		for _, want := range []string{was, was, is} {
+			before := time.Now()
+			if got := text(r.hops(host)); got != "udp "+want+":5060" || time.Since(before) > 0 {
+				t.Errorf("got %s after %v, want %s at once", got, time.Since(before), want)
+			}
+			synctest.Wait()
+			if !moved.Swap(true) {
+				time.Sleep(2 * time.Minute)
+			}
+			if _, err := r.hops(Query{Host: "slow.example", Port: 5060}); !errors.Is(err, ErrUnavailable) {
+				t.Errorf("got %v, want no answer", err)
+			}
+		}
+	})
+}
+
+// TestOneGivesUp: a look-up that has no more time takes no other with it, and is no fault of the server's.
+func TestOneGivesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var live atomic.Bool
+		r := virtual(t, func(_ string, q *dns.Msg) *dns.Msg {
+			if !live.Load() {
+				return nil
+			}
+			return reply(q, "host.example. 60 IN A 192.0.2.1")
+		})
+		first, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
+		defer cancel()
+		var group sync.WaitGroup
+		group.Go(func() {
+			if _, err := r.asking(first)("host.example", A); !errors.Is(err, ErrUnavailable) {
+				t.Errorf("the first: got %v, want ErrUnavailable", err)
+			}
+		})
+		time.Sleep(1200 * time.Millisecond)
+		live.Store(true)
+		if a, err := r.asking(t.Context())("host.example", A); err != nil || len(a.Addrs) != 1 {
+			t.Errorf("the second: got %v and %v, want the address", a.Addrs, err)
+		}
+		group.Wait()
+		if st := r.Status(time.Now()).Servers[0]; st.Failed != 1 || st.Answered != 1 {
+			t.Errorf("got %d failures and %d answers, want 1 each", st.Failed, st.Answered)
+		}
+	})
+}
+
 // TestRefusals: a server that lives but refuses is asked once and not shunned, one that is silent is asked twice and then after the others.
 func TestRefusals(t *testing.T) {
 	for _, c := range []struct {
@@ -355,7 +418,16 @@ func TestPanicEndsOneLookUp(t *testing.T) {
 		if hops, err := r.hops(host); err != nil || len(hops) != 1 {
 			t.Errorf("the next: got %v and %v, want a hop", hops, err)
 		}
-		if got := r.Status(time.Now()).Panics; got == 0 || !strings.Contains(text.String(), "as if in here") {
+		told := make(chan error, 1)
+		for _, done := range []func([]Hop, error){func([]Hop, error) { panic("who waits") }, func(_ []Hop, err error) { told <- err }} {
+			if _, err, ready := r.Hops(Query{Host: "other.example", Port: 1}, done); ready {
+				t.Fatalf("got %v at once, want to wait", err)
+			}
+		}
+		if err := <-told; err != nil {
+			t.Errorf("beside one who panics: got %v, want hops", err)
+		}
+		if got := r.Status(time.Now()).Panics; got == 0 || !strings.Contains(text.String(), "who waits") || !strings.Contains(text.String(), "as if in here") {
 			t.Errorf("got %d panics and %s, want them counted and told", got, &text)
 		}
 	})

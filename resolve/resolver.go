@@ -66,6 +66,7 @@ type flight struct {
 	done   chan struct{}
 	answer Answer // readable when done is closed
 	err    error
+	gaveUp bool // who asked had no more time
 }
 
 // wanted is what a look-up is to find: the hops of a query, or the targets of a number.
@@ -206,13 +207,22 @@ func (r *Resolver) answer(l *lookup) {
 	}
 	r.leave(l, err)
 	for i, done := range l.hops {
-		if i > 0 && err == nil { // Each draws lots of his own.
-			if own, err := r.look(l.query, r.cached).find(); err == nil {
-				hops = own
+		r.guarded(func() {
+			if i > 0 && err == nil { // Each draws lots of his own.
+				if own, err := r.look(l.query, r.cached).find(); err == nil {
+					hops = own
+				}
 			}
-		}
-		done(append([]Hop(nil), hops...), err)
+			done(append([]Hop(nil), hops...), err)
+		})
 	}
+}
+
+// guarded tells somebody who waits. A fault of his is his own: the others are told, too.
+func (r *Resolver) guarded(tell func()) {
+	var fault error
+	defer r.recovered(&fault)
+	tell()
 }
 
 // leave ends a look-up: nobody joins any more.
@@ -272,36 +282,58 @@ func (r *Resolver) cached(name string, kind Kind) (Answer, error) {
 func (r *Resolver) asking(ctx context.Context) records {
 	return func(name string, kind Kind) (Answer, error) {
 		q := question{name, kind}
-		now := time.Now()
-		r.mu.Lock()
-		if a, err := r.cache.get(q, now); !errors.Is(err, errNotCached) {
+		for {
+			now := time.Now()
+			r.mu.Lock()
+			if a, err := r.cache.get(q, now); !errors.Is(err, errNotCached) {
+				r.mu.Unlock()
+				return a, err
+			}
+			if a, ok := r.cache.stale(q, now); ok && r.allSilent(now) {
+				r.renew(q)
+				r.mu.Unlock()
+				return a, nil
+			}
+			f := r.flights[q]
+			if f == nil {
+				f = r.takeOff(q)
+				r.mu.Unlock()
+				r.fly(ctx, q, f)
+				return f.answer, f.err
+			}
 			r.mu.Unlock()
-			return a, err
-		}
-		if a, ok := r.cache.stale(q, now); ok && r.allSilent(now) {
-			r.mu.Unlock()
-			return a, nil
-		}
-		f := r.flights[q]
-		if f == nil {
-			f = &flight{done: make(chan struct{})}
-			r.flights[q] = f
-			r.mu.Unlock()
-			r.fly(ctx, q, f)
-			return f.answer, f.err
-		}
-		r.mu.Unlock()
-		select {
-		case <-f.done:
-			return f.answer, f.err
-		case <-ctx.Done():
-			return Answer{}, fmt.Errorf("%w: %s %s: %w", ErrUnavailable, clip(name), kind, ctx.Err())
+			select {
+			case <-f.done:
+				if f.gaveUp && ctx.Err() == nil {
+					continue
+				}
+				return f.answer, f.err
+			case <-ctx.Done():
+				return Answer{}, fmt.Errorf("%w: %s %s: %w", ErrUnavailable, clip(name), kind, ctx.Err())
+			}
 		}
 	}
 }
 
-// allSilent tells whether no server has answered lately. Then what has expired serves without another wait (RFC 8767 5): a
-// look-up asks four questions or more, one after the other. r.mu is held.
+// takeOff notes that a question is being asked. r.mu is held.
+func (r *Resolver) takeOff(q question) *flight {
+	f := &flight{done: make(chan struct{})}
+	r.flights[q] = f
+	return f
+}
+
+// renew asks a question for which nobody waits: silent servers are tried with it again, or whoever makes them look silent, by names of
+// a zone that is slow, would keep what has expired in force. It is asked again after retryTime. r.mu is held.
+func (r *Resolver) renew(q question) {
+	if r.closed || r.flights[q] != nil || len(r.flights) >= maxLookups {
+		return
+	}
+	f := r.takeOff(q)
+	r.group.Go(func() { r.fly(r.ctx, q, f) })
+}
+
+// allSilent tells whether no server has answered lately. Then what has expired serves without a wait (RFC 8767 5): a look-up
+// asks four questions or more, one after the other. r.mu is held.
 func (r *Resolver) allSilent(now time.Time) bool {
 	for i := range r.servers {
 		if !now.Before(r.servers[i].silent) {
@@ -325,6 +357,7 @@ func (r *Resolver) fly(ctx context.Context, q question, f *flight) {
 		ttl = failedTTL
 	}
 	r.mu.Lock()
+	f.gaveUp = err != nil && ctx.Err() != nil
 	f.answer, f.err = r.cache.put(q, a, err, ttl, time.Now())
 	delete(r.flights, q)
 	r.mu.Unlock()
