@@ -142,6 +142,11 @@ func TestBuild(t *testing.T) {
 		{"a certificate and no listener, told", set("Listen", "tcp:0.0.0.0:5060", "TLSCertificate", "a.pem", "TLSKey", "b.pem"), func(s *Settings) any { return s.Notes[len(s.Notes)-1] }, "TLSCertificate has no effect: Listen names no tls:ADDR:5061"},
 		{"not acted on, told", set("MediaRelay", "always"), func(s *Settings) any { return s.Notes[0] }, "--set: MediaRelay is accepted; this version does not act on it"},
 		{"no authentication", set("AuthMethod", "none"), func(s *Settings) any { return s.AuthMethod }, AuthNone},
+		{"ENUM", set("EnumRoot", "E164.ARPA."), func(s *Settings) any { return s.EnumRoot }, "e164.arpa"},
+		{"no ENUM", set("EnumRoot", "e164.arpa", "EnumRoot", "off"), func(s *Settings) any { return s.EnumRoot }, ""},
+		{"a locator program", set("Locator", "exec:/usr/local/bin//my locator"), func(s *Settings) any { return s.Locator }, Locator{Program: "/usr/local/bin/my locator"}},
+		{"a locator service", set("Locator", "https://[::1]:8080/locate?key=1"), func(s *Settings) any { return s.Locator.String() }, "https://[::1]:8080/locate?key=1"},
+		{"no locator", set("Locator", "exec:/bin/true", "Locator", "off"), func(s *Settings) any { return s.Locator }, Locator{}},
 		{"admin socket", set("AdminListen", "unix:/run/a.sock"), func(s *Settings) any { return s.AdminListen }, "unix:/run/a.sock"},
 	}
 	for _, tt := range tests {
@@ -207,6 +212,15 @@ func TestBuildErrors(t *testing.T) {
 		{"ports", set("RTPPorts", "20000"), []string{"20000-29999"}},
 		{"debug", set("Debug", "everything"), []string{"all, sql, net"}},
 		{"public address", set("PublicAddress", "0.0.0.0"), []string{"192.0.2.1"}},
+		{"ENUM below an address", set("EnumRoot", "192.0.2.1"), []string{`"192.0.2.1"`, "e164.arpa"}},
+		{"ENUM below no name", set("EnumRoot", "e164 arpa"), []string{"e164.arpa"}},
+		{"ENUM below a long name", set("EnumRoot", strings.Repeat("a.", 112)+"a"), []string{"e164.arpa"}},
+		{"a program in the working directory", set("Locator", "exec:locate"), []string{"absolute path", "exec:/usr/local/bin/locate"}},
+		{"a program alone", set("Locator", "/usr/bin/locate"), []string{"exec:/usr/local/bin/locate"}},
+		{"a service of another kind", set("Locator", "ftp://127.0.0.1/"), []string{"http://127.0.0.1:8080/locate"}},
+		{"a service nowhere", set("Locator", "http://:80/"), []string{"http://127.0.0.1:8080/locate"}},
+		{"a service with a password", set("Locator", "http://a:b@127.0.0.1/"), []string{"a password", "by our address"}},
+		{"a service that is none", set("Locator", "http://a:secret@[::1/"), []string{"cannot be read", "a:****"}},
 		{"database", set("UserConfig", "oracle://x"), []string{"sqlite:PATH"}},
 	}
 	for _, tt := range tests {

@@ -62,6 +62,8 @@ type Settings struct {
 	ProxyRecursion   bool             // the contacts of a 3xx are tried, instead of sending it upstream
 	ThirdPartyReg    bool             // third_parties may register for others
 	Resolver         []netip.AddrPort // name servers; none: those of resolv.conf
+	EnumRoot         string           // the domain that numbers are looked up below (RFC 6116); "" for none
+	Locator          Locator          // who is asked for users that are unknown or have no binding
 	TLSCertificate   string           // PEM files; "" for none
 	TLSKey           string
 	TLSClientCA      string

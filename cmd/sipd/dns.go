@@ -21,7 +21,7 @@ import (
 
 // dnsStepView is a step of a look-up as --json prints it: a question, or something that was decided.
 type dnsStepView struct {
-	Section  string `json:"section"` // of RFC 3263
+	Section  string `json:"section"` // of RFC 3263, or RFC 6116
 	Text     string `json:"text,omitempty"`
 	Question string `json:"question,omitempty"`
 	Records  int    `json:"records,omitempty"`
@@ -66,7 +66,7 @@ func (a *app) dnsCommand() *cobra.Command {
 		}),
 	}
 	explain.Flags().StringArrayVar(&servers, "resolver", nil, "`address` of a name server, with a port where it is not 53; repeatable")
-	return group("dns", "Names of next hops", explain)
+	return group("dns", "Names of next hops, and numbers in DNS", explain, a.enumCommand())
 }
 
 func (a *app) explainDNS(ctx context.Context, text string, servers []string) error {
@@ -143,13 +143,7 @@ func lookUp(ctx context.Context, uri *sipaddr.URI, set *config.Settings) (*lookU
 	v := &lookUpView{Query: q.String(), Servers: servers, Steps: []dnsStepView{}, Hops: []hopView{}, host: q.Host}
 	hops, err := r.Explain(ctx, q, func(s resolve.Step) {
 		v.steps = append(v.steps, s)
-		step := dnsStepView{Section: s.Section, Text: s.Text, Question: s.Question, Records: s.Records}
-		if s.Err != nil {
-			step.Error = s.Err.Error()
-		} else if s.Question != "" {
-			step.TTL, step.From = int(s.TTL/time.Second), s.From
-		}
-		v.Steps = append(v.Steps, step)
+		v.Steps = append(v.Steps, viewDNSStep(s))
 	})
 	for _, h := range hops {
 		v.Hops = append(v.Hops, hopView{h.Transport.String(), h.Addr.String(), h.Name, h.Priority, h.Share})
@@ -160,21 +154,36 @@ func lookUp(ctx context.Context, uri *sipaddr.URI, set *config.Settings) (*lookU
 	return v, nil
 }
 
-// print writes a look-up for people.
-func (v *lookUpView) print(out io.Writer) error {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s by RFC 3263, name servers", visible(v.Query))
-	for _, s := range v.Servers {
-		fmt.Fprintf(&b, " %s", s)
+func viewDNSStep(s resolve.Step) dnsStepView {
+	step := dnsStepView{Section: s.Section, Text: s.Text, Question: s.Question, Records: s.Records}
+	if s.Err != nil {
+		step.Error = s.Err.Error()
+	} else if s.Question != "" {
+		step.TTL, step.From = int(s.TTL/time.Second), s.From
+	}
+	return step
+}
+
+// writeSteps writes who was asked, and what was found out.
+func writeSteps(b *strings.Builder, servers []netip.AddrPort, steps []resolve.Step) {
+	for _, s := range servers {
+		fmt.Fprintf(b, " %s", s)
 	}
 	b.WriteString("\n")
-	for _, s := range v.steps {
+	for _, s := range steps {
 		text := s.String()
 		if s.Question == "" {
 			text = "  " + text
 		}
-		fmt.Fprintf(&b, "%s  %s\n", s.Section, visible(text))
+		fmt.Fprintf(b, "%s  %s\n", s.Section, visible(text))
 	}
+}
+
+// print writes a look-up for people.
+func (v *lookUpView) print(out io.Writer) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s by RFC 3263, name servers", visible(v.Query))
+	writeSteps(&b, v.Servers, v.steps)
 	if v.Error != "" {
 		fmt.Fprintf(&b, "=> no next hop: %s\n", visible(v.Error))
 		_, err := io.WriteString(out, b.String())

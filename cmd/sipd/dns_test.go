@@ -39,6 +39,8 @@ var dnsZone = []string{
 	`local.example. 60 IN A 127.0.0.1`,
 	`ours.example. 60 IN A 192.0.2.50`,
 	`circle.example. 60 IN CNAME circle.example.`,
+	`3.8.0.0.6.9.2.3.6.1.4.4.numbers.example. 60 IN NAPTR 100 50 "u" "E2U+sip" "!^(\\+44.*)$!sip:\\1@example.com!" .`,
+	`3.8.0.0.6.9.2.3.6.1.4.4.numbers.example. 60 IN NAPTR 100 51 "u" "E2U+h323" "!^.*$!h323:x@example.com!" .`,
 	`evil.example. 60 IN NAPTR 1 1 "s" "\027[31mSIP" "" evil.example.`,
 }
 

@@ -143,7 +143,7 @@ func (a *app) command() *cobra.Command {
 	run := &cobra.Command{Use: "run", Short: "Serve until TERM or INT", Args: cobra.NoArgs, RunE: a.action(a.run)}
 	a.serve.add(run.Flags())
 	root.AddCommand(run, a.quickstartCommand(), a.dbCommand(), a.userCommand(), a.aliasCommand(), a.thirdPartyCommand(), a.domainCommand(),
-		a.classCommand(), a.peerCommand(), a.regCommand(), a.explainCommand(), a.dnsCommand(), a.confCommand())
+		a.classCommand(), a.peerCommand(), a.regCommand(), a.explainCommand(), a.dnsCommand(), a.locatorCommand(), a.confCommand())
 	return root
 }
 
