@@ -211,11 +211,22 @@ func (b *Book) find(c *callee, tr *trace.Trace) (Result, error) {
 	return Result{}, nil
 }
 
-// Strip returns a number as it is matched, without what people write between its digits.
-func Strip(number string) (string, error) {
-	n := pattern.Strip(nil, []byte(number))
+// Digits returns the number that people write, or that a URI is about, as it is matched: without what stands between its digits.
+func Digits(text string) (string, error) {
+	if strings.ContainsAny(text, ":@") {
+		u, err := ParseNumber(text)
+		if err != nil {
+			return "", err
+		}
+		number, ok := canonicalize.Number(nil, &u, func([]byte) bool { return true })
+		if !ok {
+			return "", fmt.Errorf("%w: %q is about no number", store.ErrInvalid, text)
+		}
+		return string(number), nil
+	}
+	n := pattern.Strip(nil, []byte(text))
 	if len(n) == 0 || len(n) > pattern.MaxLen {
-		return "", fmt.Errorf("%w: %q is no number: write 1 to %d digits, as in +12125551234", store.ErrInvalid, number, pattern.MaxLen)
+		return "", fmt.Errorf("%w: %q is no number: write 1 to %d digits, as in +12125551234", store.ErrInvalid, text, pattern.MaxLen)
 	}
 	return string(n), nil
 }

@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 
 	"sipd/canonicalize/pattern"
@@ -17,6 +19,35 @@ func NextPosition[T any](rules []T, position func(*T) int) int {
 		last = max(last, position(&rules[i]))
 	}
 	return last + step
+}
+
+// CheckDialPlan says what is wrong with the rules of a map file that Read took, each with its line.
+func CheckDialPlan(lines []pattern.Line) error {
+	var faults []error
+	for _, l := range lines {
+		r := store.DialRule{Pattern: l.Pattern.String(), Target: l.Target.String()}
+		if err := r.Check(); err != nil {
+			faults = append(faults, fmt.Errorf("line %d: %w", l.Number, err))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// CheckGatewayMap is CheckDialPlan for the gateway map, whose rules name classes among those in rows.
+func CheckGatewayMap(lines []pattern.Line, rows *store.PlanRows) error {
+	var faults []error
+	for _, l := range lines {
+		r := store.GatewayRule{Pattern: l.Pattern.String(), Classes: strings.Join(l.Classes, ","), Target: l.Target.String()}
+		if err := r.Check(); err != nil {
+			faults = append(faults, fmt.Errorf("line %d: %w", l.Number, err))
+		}
+		for _, c := range l.Classes {
+			if c != "*" && !rows.HasClass(c) {
+				faults = append(faults, fmt.Errorf("line %d: %w: there is no gateway class %s: write `sipd class add %s` first", l.Number, store.ErrInvalid, c, c))
+			}
+		}
+	}
+	return errors.Join(faults...)
 }
 
 // ImportDialPlan makes the dial plan that a map file says of the one there is. Rules that stay keep their row and what a file cannot say. changes are

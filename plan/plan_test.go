@@ -295,3 +295,29 @@ func TestImportExport(t *testing.T) {
 		t.Errorf("got next position %d, want 70", n)
 	}
 }
+
+func TestCheckLines(t *testing.T) {
+	if err := plan.CheckDialPlan(read(t, false, "1 sip:$@a\n\n2 mailto:x\n3 sip:\n")); err == nil || !strings.Contains(err.Error(), "line 3: ") || !strings.Contains(err.Error(), "line 4: ") {
+		t.Errorf("got %v, want lines 3 and 4", err)
+	}
+	rows := campus(t)
+	if err := plan.CheckGatewayMap(read(t, true, "1 * sip:$@a\n2 staff,guest sip:$@a\n3 phd http:x\n"), rows); err == nil ||
+		!strings.Contains(err.Error(), "line 2: store: invalid value: there is no gateway class guest: write `sipd class add guest`") || !strings.Contains(err.Error(), "line 3: ") || strings.Contains(err.Error(), "line 1") {
+		t.Errorf("got %v, want lines 2 and 3", err)
+	}
+}
+
+func TestDigits(t *testing.T) {
+	for text, want := range map[string]string{
+		"+1 (212) 939-7042": "+12129397042", "7042": "7042", "tel:+1-212": "+1212", "sip:%2B1212@x.example;user=phone": "+1212", "70#": "70#",
+		"": "-", "sip:alice@example.com": "-", "sip:@": "-", strings.Repeat("1", 129): "-",
+	} {
+		got, err := plan.Digits(text)
+		if err != nil {
+			got = "-"
+		}
+		if got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
+	}
+}
