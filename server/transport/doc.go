@@ -18,7 +18,7 @@
 //
 // Sections: RFC 3261 18.1 to 18.4, RFC 5626 3.5.1 and 4.4.1 (CRLF keepalive), RFC 5923 (alias.go: a connection
 // is reused for requests to the address and domain it leads to, one that a client opened as far as its certificate allows
-// it), RFC 3581 4 (an answer leaves from the address and port that the request came to).
+// it), RFC 5922 7.3 (proven.go), RFC 3581 4 (an answer leaves from the address and port that the request came to).
 //
 // Deviates from RFC 3261 18.4 (SHOULD): ICMP errors on UDP are not reported, because who is not on the path can forge them and
 // end calls; the timers of section 17 find a dead next hop. Errors of the send call itself are reported.

@@ -156,6 +156,8 @@ func (s *Sockets) serveConn(c *conn, nc *net.TCPConn, accepted bool) error {
 	if err == nil && c.flow.Proto == TLS {
 		if tls, err = s.handshake(c, nc, rc, accepted); err != nil {
 			s.refusedTLS(c, accepted, err)
+		} else if !accepted {
+			s.table.prove(c)
 		}
 	}
 	if err == nil {

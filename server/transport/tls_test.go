@@ -179,6 +179,84 @@ func TestTLSIdentity(t *testing.T) {
 	}
 }
 
+// TestTLSProven: who asks for nobody, as a request in a dialog does, gets whoever was at the address before, also when the connection has
+// closed; a connection that has proven nothing gives way.
+func TestTLSProven(t *testing.T) {
+	ca := newAuthority(t)
+	shown := ca.configs(t, "b.example").Server.Certificates
+	var mu sync.Mutex // guards shown
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		return &shown[0], nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	cfg := ca.configs(t, "a.example")
+	byName := cfg.Client
+	cfg.Client = func(domain string) *tls.Config {
+		if domain == "" { // as for a telephone
+			return &tls.Config{InsecureSkipVerify: true}
+		}
+		return byName(domain)
+	}
+	rec := newRecorder()
+	a := start(t, Config{Listen: listeners("tls:127.0.0.1:0"), TLS: cfg}, rec)
+	out := a.NewOut()
+	send := func(name string) {
+		t.Helper()
+		f := Flow{Proto: TLS, Remote: addrPort(l.Addr())}
+		if name != "" {
+			f.Domain, _ = cfg.Domains.Number(name)
+		}
+		out.Send(f, []byte(request("x", 0)), 1)
+		out.Flush()
+	}
+	arrives := func(c net.Conn) {
+		t.Helper()
+		c.SetReadDeadline(time.Now().Add(waitLimit))
+		if _, err := io.ReadFull(c, make([]byte, len(request("x", 0)))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	accept := func() net.Conn {
+		t.Helper()
+		c, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		arrives(c)
+		return c
+	}
+	send("")
+	nobody := accept()
+	defer nobody.Close()
+	send("b.example")
+	proven := accept()
+	send("")
+	arrives(proven)
+	proven.Close()
+	next(t, rec.closed)
+
+	mu.Lock()
+	shown = ca.configs(t, "c.example").Server.Certificates
+	mu.Unlock()
+	send("")
+	c, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.SetReadDeadline(time.Now().Add(waitLimit))
+	if n, err := io.Copy(io.Discard, c); n > 0 || isTimeout(err) {
+		t.Errorf("got %d bytes and %v, want the connection closed", n, err)
+	}
+	if f := next(t, rec.failed); !strings.Contains(f.err.Error(), "b.example") {
+		t.Errorf("got %v, want an error that names b.example", f.err)
+	}
+}
+
 // TestTLSRefusedLog: who knocks here has one line a minute; the domains whose certificate is bad do not use it up, the proxy tells of them.
 func TestTLSRefusedLog(t *testing.T) {
 	ca := newAuthority(t)
