@@ -219,8 +219,15 @@ func (l *Locator) answer(a *ask) {
 		l.log.Log(l.ctx, n.level, n.text, n.args...)
 	}
 	for _, done := range a.waiting {
-		done(ans.Contacts, err)
+		l.guarded(func() { done(ans.Contacts, err) })
 	}
+}
+
+// guarded tells somebody who waits. A fault of his is his own: the others are told, too.
+func (l *Locator) guarded(tell func()) {
+	var fault error
+	defer l.recovered(&fault)
+	tell()
 }
 
 // turn asks, unless it is too late for that, or of no use.

@@ -175,6 +175,26 @@ func TestMerged(t *testing.T) {
 	})
 }
 
+// TestFaultOfACaller: one who panics when he is told takes nobody with him.
+func TestFaultOfACaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, _, said := faked(t, func(context.Context, Query) (string, error) { return "sip:bob@192.0.2.1", nil })
+		var told atomic.Int32
+		for i := range 3 {
+			l.Find(bob, func([]Contact, error) {
+				told.Add(1)
+				if i == 0 {
+					panic("oh")
+				}
+			})
+		}
+		synctest.Wait()
+		if s := l.Status(time.Now()); told.Load() != 3 || s.Panics != 1 || s.Running != 0 || said.count("level=ERROR") != 1 {
+			t.Errorf("got %d told and %+v, want 3 told and one panic", told.Load(), s)
+		}
+	})
+}
+
 // TestBusy: while it hangs a bounded number waits, for a bounded time; those that are one too many are refused at once.
 func TestBusy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
