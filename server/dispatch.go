@@ -62,21 +62,8 @@ func (x *scratch) Local(u sipaddr.URI) bool {
 
 // ownURI tells whether a URI leads to a listener of ours: its maddr, else its host, and its port.
 func (x *scratch) ownURI(u *sipaddr.URI) bool {
-	addr, ok := u.Addr()
-	if maddr, has := u.Maddr(); has {
-		addr, ok = sipaddr.ParseIP(maddr)
-	}
-	if !ok {
-		return false
-	}
-	port := u.Port
-	if port == 0 { // RFC 3261 19.1.2
-		port = 5060
-		if u.Scheme == sipaddr.SIPS {
-			port = 5061
-		}
-	}
-	return x.own(netip.AddrPortFrom(addr.Unmap(), port))
+	to, ok := u.AddrPort()
+	return ok && x.own(to)
 }
 
 // own is target.Tables.Own: does what is sent there come to us.

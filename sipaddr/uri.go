@@ -353,3 +353,23 @@ func (p *Parts) splitOther(text []byte) error {
 
 // Addr returns the host as an IP address when it is one.
 func (u *URI) Addr() (netip.Addr, bool) { return ParseIP(u.Host) }
+
+// AddrPort returns where requests to the URI go when nobody has to be asked: its maddr, else its host, if that is an IP address, and its
+// port, else 5060, with TLS 5061 (RFC 3261 19.1.2).
+func (u *URI) AddrPort() (to netip.AddrPort, ok bool) {
+	addr, ok := u.Addr()
+	if maddr, has := u.Maddr(); has {
+		addr, ok = ParseIP(maddr)
+	}
+	if !ok {
+		return to, false
+	}
+	port := u.Port
+	if port == 0 {
+		port = 5060
+		if transport, _ := u.Param("transport"); u.Scheme == SIPS || bytes.EqualFold(transport, []byte("tls")) {
+			port = 5061
+		}
+	}
+	return netip.AddrPortFrom(addr.Unmap(), port), true
+}

@@ -177,6 +177,21 @@ func TestAddr(t *testing.T) {
 	}
 }
 
+func TestAddrPort(t *testing.T) {
+	for _, tt := range []struct{ uri, want string }{
+		{"sip:a@192.0.2.1", "192.0.2.1:5060"}, {"sip:192.0.2.1:5070", "192.0.2.1:5070"}, {"sips:a@192.0.2.1", "192.0.2.1:5061"},
+		{"sips:a@192.0.2.1:5060", "192.0.2.1:5060"}, {"sip:192.0.2.1;Transport=TLS", "192.0.2.1:5061"}, {"sip:192.0.2.1;transport=tcp", "192.0.2.1:5060"},
+		{"sip:192.0.2.1:5070;transport=tls", "192.0.2.1:5070"}, {"sip:[::ffff:192.0.2.1]", "192.0.2.1:5060"}, {"sip:[2001:db8::1]", "[2001:db8::1]:5060"},
+		{"sip:a@h;maddr=192.0.2.1", "192.0.2.1:5060"}, {"sip:a@192.0.2.1;maddr=h", ""}, {"sip:a@h", ""}, {"tel:+1", ""},
+	} {
+		u := parse(t, tt.uri)
+		got, ok := u.AddrPort()
+		if ok != (tt.want != "") || ok && got != netip.MustParseAddrPort(tt.want) {
+			t.Errorf("%s: got %v %v, want %q", tt.uri, got, ok, tt.want)
+		}
+	}
+}
+
 // ParseIP must agree with netip wherever both speak.
 func TestParseIPAgainstNetip(t *testing.T) {
 	for _, s := range []string{

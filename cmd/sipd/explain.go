@@ -179,21 +179,8 @@ func (s *session) tables(ctx context.Context) (target.Tables, error) {
 
 // ownURI tells whether the URI leads to one of the listeners: its maddr, else its host, and its port.
 func ownURI(s *config.Settings, u *sipaddr.URI) bool {
-	addr, ok := u.Addr()
-	if maddr, has := u.Maddr(); has {
-		addr, ok = sipaddr.ParseIP(maddr)
-	}
-	if !ok {
-		return false
-	}
-	port := u.Port
-	if !u.HasPort { // RFC 3261 19.1.2
-		port = 5060
-		if u.Scheme == sipaddr.SIPS {
-			port = 5061
-		}
-	}
-	return listensAt(s, netip.AddrPortFrom(addr.Unmap(), port))
+	to, ok := u.AddrPort()
+	return ok && listensAt(s, to)
 }
 
 // listensAt tells whether what is sent to addr comes to a listener of the server.

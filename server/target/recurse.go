@@ -160,21 +160,8 @@ func (d *Decision) inSet(uri string) bool {
 
 // ownURI tells whether a URI leads to a listener of ours: its maddr, else its host, and its port.
 func (t Tables) ownURI(u *sipaddr.URI) bool {
-	addr, ok := u.Addr()
-	if maddr, has := u.Maddr(); has {
-		addr, ok = sipaddr.ParseIP(maddr)
-	}
-	if !ok || t.Own == nil {
-		return false
-	}
-	port := u.Port
-	if port == 0 { // RFC 3261 19.1.2
-		port = 5060
-		if u.Scheme == sipaddr.SIPS {
-			port = 5061
-		}
-	}
-	return t.Own(netip.AddrPortFrom(addr.Unmap(), port))
+	to, ok := u.AddrPort()
+	return ok && t.Own != nil && t.Own(to)
 }
 
 // numericHost tells whether a URI leads to an address without a look-up.
