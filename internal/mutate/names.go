@@ -31,5 +31,5 @@ var nameMutations = []mutation{
 	{"resolve/hops.go", "|| !strings.EqualFold(r.Flags, \"s\") {", "{", "a NAPTR record that is no terminal one is followed"},
 	{"resolve/resolver.go", "ok && r.allSilent(now) {", "ok && false {", "each of the questions of a look-up waits for a name server that is silent"},
 	{"server/certs/identity.go", "if len(list) > 0 {\n\t\treturn list\n\t}\n", "", "DNS names of a certificate count beside a SIP URI"},
-	{"server/certs/identity.go", "if !SpeaksFor(chain[0], name) {", "if false {", "the certificate of somebody else is accepted"},
+	{"server/certs/identity.go", "case !SpeaksFor(chain[0], name):", "case false:", "the certificate of somebody else is accepted"},
 }

@@ -1,35 +1,18 @@
 package transport
 
-import "net/netip"
-
-// maxProven bounds the servers that are remembered: a federation of thousands.
+// maxProven bounds table.proven: a federation of thousands.
 const maxProven = 4096
 
-// proven is for whom the servers that we have dialled speak, as their certificates last proved. A request of a dialog goes where
-// Record-Route leads, most often to an address, which no certificate names; so it goes by the connection that the dialog was begun on, and
-// when that has closed to nobody but whoever proves the same (RFC 5922 7.3). Addresses that were never dialled for a domain,
-// those of telephones, prove nothing.
-type proven map[netip.AddrPort]Domain
-
-// demand makes c, which asks for nobody, ask for whoever was at its address. Guarded by table.mu, as prove.
-func (p proven) demand(c *conn) {
-	if c.flow.Proto == TLS && c.flow.Domain == 0 {
-		c.flow.Domain = p[c.flow.Remote]
-	}
-}
-
-// prove notes that the handshake of c, which we have dialled, has succeeded: it serves who asks for nobody, in the place of one that
-// has proven nothing.
+// prove notes for whom the server that c leads to speaks, as its certificate has proved. A request of a dialog goes where Record-Route
+// leads, most often to an address, which no certificate names: it takes this connection, and when that has closed it goes to nobody
+// but whoever proves the same (RFC 5922 7.3). A telephone, which is dialled for no domain, proves nothing and gives way.
 func (t *table) prove(c *conn) {
-	if c.flow.Domain == 0 {
-		return
-	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.byID[c.flow.Conn] != c {
+	if c.flow.Domain == 0 || t.byID[c.flow.Conn] != c {
 		return
 	}
-	for other := range t.proven { // Whichever: it is proven again by the next call.
+	for other := range t.proven { // Whichever: the next call proves it again.
 		if len(t.proven) < maxProven {
 			break
 		}

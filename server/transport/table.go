@@ -20,7 +20,7 @@ type table struct {
 	byRemote map[remoteKey]*conn // RFC 3261 18: indexed by the far end's address, port and transport
 	bySource map[netip.Addr]int  // accepted connections of each source
 	dialling int
-	proven   proven
+	proven   map[netip.AddrPort]Domain
 }
 
 type tableState uint8
@@ -48,7 +48,7 @@ func (t *table) init(maxConns, maxSource int) {
 	t.byID = make(map[ConnID]*conn)
 	t.byRemote = make(map[remoteKey]*conn)
 	t.bySource = make(map[netip.Addr]int)
-	t.proven = make(proven)
+	t.proven = make(map[netip.AddrPort]Domain)
 }
 
 // start lets connections be made.
@@ -128,7 +128,9 @@ func (t *table) accepted(c *conn, run func()) error {
 func (t *table) dial(c *conn, run func()) (*conn, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.proven.demand(c)
+	if c.flow.Proto == TLS && c.flow.Domain == 0 {
+		c.flow.Domain = t.proven[c.flow.Remote]
+	}
 	if other := t.byRemote[c.flow.key()]; other != nil {
 		return other, nil
 	}
