@@ -6,6 +6,10 @@
 //	dispatch.go   the pipeline, in the order of RFC 3261 8.2 and 16.3 to 16.5
 //	call.go       requests that package target decides about
 //	register.go   REGISTER (10.3): registrar decides, location commits, the answer follows the commit
+//	recurse.go    what package target decides about the contacts of a 3xx; Request-Disposition
+//	numeric.go    redirections with addresses (HelpResolve)
+//	trust.go      who is trusted with identities
+//	reach.go      where responses and requests may go: LocalNets, AllowedNextHops
 //	respond.go    answers of our own, with a transaction and without
 //	log.go        request log rows (BEHAVIOUR D)
 //

@@ -18,6 +18,8 @@
 //	cancel.go     16.10 CANCEL, downstream and from upstream
 //	stateless.go  16.11 what needs no transaction: the ACK to a 2xx, and with TryStateless whole calls
 //	context.go    16.2  the response context, which ties a server transaction to its branches
+//	privacy.go          identities and privacy (RFC 3325, 3323), as package trust says
+//	sips.go             what a sips URI promises (RFC 5630)
 //	afterlife.go        what is left of a context after a 2xx
 //
 // 16.4 and 16.6 step 6 (postprocessing) are two halves of route.go. 16.5 (the target set) is package target's, and so is
