@@ -160,6 +160,19 @@ func TestGatewayGoes(t *testing.T) {
 	}
 }
 
+// So is one whose last call is counted for another gateway already.
+func TestGatewayGoesWithoutACall(t *testing.T) {
+	tab := table(2)
+	a, _ := tab.Begin(1, start)
+	b, _ := tab.Begin(2, start)
+	a.Established(dialog("c", "x", "y"), 0, start)
+	tab.Configure(configs(1), start)
+	b.Established(dialog("c", "x", "y"), 0, start)
+	if len(tab.gateways) != 1 || tab.in() != 1 {
+		t.Errorf("got %d gateways with %d calls at the first, want one with one", len(tab.gateways), tab.in())
+	}
+}
+
 // What is known of a gateway stays when other columns change, not when it is another gateway.
 func TestConfigure(t *testing.T) {
 	tab := table(1)
@@ -198,8 +211,13 @@ func TestDialogsAreBounded(t *testing.T) {
 	if tab.in() != maxDialogs || tab.uncounted != 1 {
 		t.Errorf("got %d calls and %d that are not counted, want %d and 1", tab.in(), tab.uncounted, maxDialogs)
 	}
-	if got := tab.turn(now.Add(sweepTime)).uncounted; got != 1 {
-		t.Errorf("Run is told of %d calls that were not counted, want 1", got)
+	swept := tab.swept
+	add(maxDialogs, now.Add(sweepTime/2))
+	if tab.swept != swept || tab.uncounted != 2 {
+		t.Errorf("each call beyond the bound looks for those that are over: swept %v, then %v", swept, tab.swept)
+	}
+	if got := tab.turn(now.Add(sweepTime)).uncounted; got != 2 {
+		t.Errorf("Run is told of %d calls that were not counted, want 2", got)
 	}
 	add(maxDialogs, now.Add(2*time.Hour))
 	if tab.in() != 1 {

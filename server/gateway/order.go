@@ -68,10 +68,8 @@ func order(dst []int, list []standing, draw func(n int) int) []int {
 			for ; lot >= list[rest[i]].weight; i++ {
 				lot -= list[rest[i]].weight
 			}
-			chosen := rest[i]
-			copy(rest[1:i+1], rest[:i]) // The others stay in their order.
-			rest[0] = chosen
-			total -= list[chosen].weight
+			rest[0], rest[i] = rest[i], rest[0]
+			total -= list[rest[0]].weight
 		}
 	}
 	return dst

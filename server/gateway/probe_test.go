@@ -169,8 +169,13 @@ func TestProbesFindOut(t *testing.T) {
 		if got := tab.is(1); got != Up {
 			t.Errorf("it answers again: got %v, want up", got)
 		}
+		p.answer(after(-1, nil)) // It dies again, which is found out as fast as before.
+		time.Sleep(DefaultProbe*11/10 + probeTimeout + retryProbe + probeTimeout)
+		if got := tab.is(1); got != Down {
+			t.Errorf("it has died again: got %v, want down", got)
+		}
 		text := log.String()
-		if strings.Count(text, "msg=gateway") != 2 || !strings.Contains(text, `state=down reason="OPTIONS: no answer"`) ||
+		if strings.Count(text, "msg=gateway") != 3 || !strings.Contains(text, `state=down reason="OPTIONS: no answer"`) ||
 			!strings.Contains(text, `state=up reason="it answers OPTIONS"`) {
 			t.Errorf("got the log\n%s", text)
 		}

@@ -108,6 +108,7 @@ func TestStates(t *testing.T) {
 		{"its time is over", []at{refuses(1, 20*time.Second)}, 21, Up, "no more trouble", 21},
 		{"a probe does not end it", []at{refuses(1, 20*time.Second), probed(2, 1)}, 20, Degraded, "503, wants to be left alone for 20s", 1},
 		{"Retry-After of a year", []at{refuses(1, 365*24*time.Hour)}, 302, Up, "no more trouble", 301},
+		{"refused for long, then failing", append([]at{refuses(1, 4*time.Minute)}, times(4, answer(2, 500))...), 200, Degraded, "5 of 5 calls failed, the last with 500", 1},
 		{"503 without it", []at{answer(1, 503)}, 2, Up, "", 0},
 		{"Retry-After of others", []at{{1, Event{Kind: Response, Status: 480, RetryAfter: time.Minute}}}, 2, Up, "", 0},
 		{"refused, then one trouble less", append(append(times(4, late(1)), refuses(1.5, time.Minute)), times(12, probed(2, 1))...), 3, Degraded, "503, wants to be left alone for 1m0s", 1.03},
