@@ -2,6 +2,7 @@ package canonicalize
 
 import (
 	"fmt"
+	"slices"
 
 	"sipd/canonicalize/pattern"
 	"sipd/sipaddr"
@@ -18,9 +19,13 @@ type Rule struct {
 
 // DialPlan says what becomes of numbers. Its zero value has no rules.
 type DialPlan struct {
-	rules []Rule
-	set   *pattern.Set
+	rules     []Rule
+	set       *pattern.Set
+	emergency bool
 }
+
+// Emergency tells whether there are emergency rules.
+func (d *DialPlan) Emergency() bool { return d.emergency }
 
 // NewDialPlan makes a dial plan of rules in their order. warnings name rules that nothing can reach. The error names a rule that cannot be
 // used; there is no plan then.
@@ -48,7 +53,8 @@ func NewDialPlan(rules []Rule) (d *DialPlan, warnings []string, err error) {
 			return nil, nil, fmt.Errorf("rule %d: target %s: a number becomes a sip, sips or tel URI", r.ID, r.Target)
 		}
 	}
-	return &DialPlan{rules: rules, set: pattern.NewSet(patterns)}, warnings, nil
+	emergency := slices.ContainsFunc(rules, func(r Rule) bool { return r.Emergency })
+	return &DialPlan{rules: rules, set: pattern.NewSet(patterns), emergency: emergency}, warnings, nil
 }
 
 // Find appends to dst the URI that the first rule that matches number (as Number gives it) makes of it. rule is nil, and dst unchanged, when

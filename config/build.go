@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"sipd/canonicalize"
 	"sipd/store"
 )
 
@@ -156,6 +157,8 @@ func newBuilder() *builder {
 			RateLimit:        true,
 			ForkOnTimeout:    "add",
 			ForeignDomain:    "proxy",
+			Canonicalize:     canonicalize.All,
+			GatewayClassOf:   "owner",
 			NumericVia:       true,
 			MaxContacts:      20,
 			Values:           map[string][]string{},

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"sipd/canonicalize"
 	"sipd/store"
 )
 
@@ -57,14 +58,16 @@ type Settings struct {
 	StateDir         string // what the server keeps on disk for itself; "" is beside an SQLite file, "off" nowhere
 	LogQueueDir      string // rows of the request log that wait for the database; "" is StateDir
 	TryStateless     bool
-	ForeignDomain    string           // what happens to requests of our users for other domains: proxy, redirect or reject
-	HelpResolve      bool             // contacts of redirects are numeric addresses
-	ProxyRecursion   bool             // the contacts of a 3xx are tried, instead of sending it upstream
-	ThirdPartyReg    bool             // third_parties may register for others
-	Resolver         []netip.AddrPort // name servers; none: those of resolv.conf
-	EnumRoot         string           // the domain that numbers are looked up below (RFC 6116); "" for none
-	Locator          Locator          // who is asked for users that are unknown or have no binding
-	TLSCertificate   string           // PEM files; "" for none
+	ForeignDomain    string                 // what happens to requests of our users for other domains: proxy, redirect or reject
+	HelpResolve      bool                   // contacts of redirects are numeric addresses
+	ProxyRecursion   bool                   // the contacts of a 3xx are tried, instead of sending it upstream
+	ThirdPartyReg    bool                   // third_parties may register for others
+	Canonicalize     canonicalize.Arguments // which transformations are asked
+	GatewayClassOf   string                 // whose class counts for numbers that a user leads a caller on to: owner or caller
+	Resolver         []netip.AddrPort       // name servers; none: those of resolv.conf
+	EnumRoot         string                 // the domain that numbers are looked up below (RFC 6116); "" for none
+	Locator          Locator                // who is asked for users that are unknown or have no binding
+	TLSCertificate   string                 // PEM files; "" for none
 	TLSKey           string
 	TLSClientCA      string
 	Debug            []string // categories of -d: all, sql, net, sdp, misc

@@ -19,9 +19,19 @@ type Rule struct {
 	Weight   int // its share of the hunt group's calls; 0 counts as 1
 }
 
+// Anybody is the class of an emergency call, which every rule lets through: a name that no class can have.
+const Anybody = "\x00"
+
+// AppendURI appends the URI that the rule makes of a number that it matches.
+func (r *Rule) AppendURI(dst, number []byte) []byte {
+	var buf [2 * pattern.MaxLen]byte
+	kept, _ := r.Pattern.AppendKept(buf[:0], number)
+	return r.Target.Append(dst, kept)
+}
+
 // admits tells whether a caller of a class may use the rule.
 func (r *Rule) admits(class string) bool {
-	return class != "" && (r.Classes[0] == "*" || slices.Contains(r.Classes, class))
+	return class != "" && (class == Anybody || r.Classes[0] == "*" || slices.Contains(r.Classes, class))
 }
 
 // Map is a table of rules. Its zero value has none.
@@ -95,6 +105,17 @@ type Gateway struct {
 // Find looks up number (as pattern.Strip leaves it) for a caller of class, "" for none, and appends the gateways of the hunt group to
 // dst, in the order of their rules. Every rule whose pattern matches leaves a step in tr, which may be nil.
 func (m *Map) Find(dst []Gateway, number []byte, class string, tr *trace.Trace) ([]Gateway, Outcome) {
+	var room [MaxGroup]*Rule
+	rules, out := m.Rules(room[:0], number, class, tr)
+	for _, r := range rules {
+		var long [pattern.MaxTarget]byte
+		dst = append(dst, Gateway{r, string(r.AppendURI(long[:0], number))})
+	}
+	return dst, out
+}
+
+// Rules is Find for who makes the URIs himself.
+func (m *Map) Rules(dst []*Rule, number []byte, class string, tr *trace.Trace) ([]*Rule, Outcome) {
 	out := NoMatch
 	position := 0
 	if m.set == nil {
@@ -111,10 +132,7 @@ func (m *Map) Find(dst []Gateway, number []byte, class string, tr *trace.Trace) 
 			continue
 		}
 		out, position = Found, r.Position
-		var buf [2 * pattern.MaxLen]byte
-		var long [pattern.MaxTarget]byte
-		kept, _ := r.Pattern.AppendKept(buf[:0], number)
-		dst = append(dst, Gateway{r, string(r.Target.Append(long[:0], kept))})
+		dst = append(dst, r)
 		step(tr, r, trace.Match, "number and class")
 	}
 	return dst, out

@@ -35,11 +35,17 @@ func ParseTarget(text string) (Target, error) {
 // String returns the target as it was written.
 func (t Target) String() string { return strings.Join(t.parts, "$") }
 
-// Append appends the target with kept in the place of each $.
+// Append appends the target with kept in the place of each $. A # is escaped: no part of a sip URI may have one (RFC 3261 25.1).
 func (t Target) Append(dst, kept []byte) []byte {
 	for i, part := range t.parts {
 		if i > 0 {
-			dst = append(dst, kept...)
+			for _, c := range kept {
+				if c == '#' {
+					dst = append(dst, "%23"...)
+				} else {
+					dst = append(dst, c)
+				}
+			}
 		}
 		dst = append(dst, part...)
 	}

@@ -13,51 +13,74 @@ import (
 	"sipd/trace"
 )
 
-// findCallee finds user or alias, asks their policy, and collects the live contacts.
+// findCallee finds who or what is called, asks the policy, and collects where to go.
 func (d *Decision) findCallee(t Tables, f *Facts, now time.Time) bool {
-	d.aor = appendCanonical(d.aor[:0], f.URI, f.Canonical.Canonical)
-	users, status := d.usersOf(t, d.aor)
+	is := d.find(t, f.URI, f.Canonical)
 	var strictest cache.User
-	for _, u := range users {
-		if !strictest.Exists() || u.AuthPolicy < strictest.AuthPolicy { // Required < Requested < Never
-			strictest = u
+	if is == people || is == unclear {
+		for _, u := range d.one {
+			if !strictest.Exists() || u.AuthPolicy < strictest.AuthPolicy { // Required < Requested < Never
+				strictest = u
+			}
 		}
 	}
-	if !d.policyLets(t, f, strictest) {
-		return false
-	}
-	if status != 0 {
-		return d.refuseCallee(t, status)
-	}
-	d.sips, d.insecure = f.URI.Scheme == sipaddr.SIPS, false
-	for _, u := range users {
-		d.collect(t, u, now, 0)
-	}
-	if len(d.Targets) == 0 {
-		d.step("location", string(users[0].Key), trace.Deny, "no live contact")
-		if d.insecure {
-			d.Warning = sipsNotAllowed
-		}
-		return d.reject(480)
-	}
-	return true
+	return d.policyLets(t, f, strictest) && d.goTo(t, f, is, now)
 }
 
-// usersOf resolves an AOR to the users behind it. status is 0, 404 (nobody) or 485 (d.AORs are the candidates).
-func (d *Decision) usersOf(t Tables, aor []byte) (users []cache.User, status int) {
+// goTo collects where what was found leads.
+func (d *Decision) goTo(t Tables, f *Facts, is finding, now time.Time) bool {
+	d.sips = f.URI.Scheme == sipaddr.SIPS
+	switch is {
+	case people:
+		d.callAll(t, now, 0)
+		return len(d.Targets) > 0 || d.locate(t, f, now) || d.absent()
+	case number:
+		return d.dialNumber(t, f, now)
+	case elsewhere:
+		return d.dialOut(t, f)
+	case unclear:
+		return d.refuseUnclear(t)
+	case gone:
+		return d.reject(404)
+	}
+	return d.locate(t, f, now) || d.reject(404)
+}
+
+// absent is for a callee whom there is no way to reach.
+func (d *Decision) absent() bool {
+	if d.Kind == Ask {
+		return false
+	}
+	subject := ""
+	if len(d.one) > 0 {
+		subject = string(d.one[0].Key)
+	}
+	d.step("location", subject, trace.Deny, "no live contact")
+	if d.insecure {
+		d.Warning = sipsNotAllowed
+	}
+	return d.reject(480)
+}
+
+// usersOf resolves an AOR to the users behind it, d.one. Of several who are no group d.AORs are the candidates.
+func (d *Decision) usersOf(t Tables, aor []byte) finding {
+	d.members = d.members[:0]
 	if u := t.User(aor); u.Exists() {
+		d.one = append(d.one[:0], u)
 		if u.Disabled {
 			d.row("users", u.ID, "user", string(u.Key), trace.Deny, "disabled")
-			return nil, 404
+			return gone
 		}
 		d.row("users", u.ID, "user", string(u.Key), trace.Match, "")
-		d.one = append(d.one[:0], u)
-		return d.one, 0
+		return people
 	}
 	d.step("user", "", trace.NoMatch, "no row of users has this key")
+	if !t.Settings.Canonicalize.Database {
+		return nobody
+	}
 	rows := t.Aliases(aor)
 	group := len(rows) > 0
-	users = d.one[:0]
+	users := d.one[:0]
 	for _, a := range rows {
 		u := t.User([]byte(a.PrimaryUser))
 		if !u.Exists() || u.Disabled {
@@ -67,25 +90,32 @@ func (d *Decision) usersOf(t Tables, aor []byte) (users []cache.User, status int
 		d.row("aliases", a.ID, "alias", string(u.Key), trace.Match, "")
 		group = group && a.Kind == store.Group
 		users = append(users, u)
+		d.members = append(d.members, a)
 	}
 	d.one = users
 	switch {
-	case len(users) == 0:
+	case len(rows) == 0:
 		d.step("alias", "", trace.NoMatch, "no row of aliases leads to a user")
-		return nil, 404
-	case len(users) > 1 && !group:
-		for _, u := range users {
-			d.AORs = append(d.AORs, u.Key)
-		}
-		return users, 485
+		return nobody
+	case len(users) == 0:
+		return gone
 	}
-	return users, 0
+	return d.oneOrGroup(group)
 }
 
-func (d *Decision) refuseCallee(t Tables, status int) bool {
-	if status != 485 {
-		return d.reject(status)
+// oneOrGroup says what several users are.
+func (d *Decision) oneOrGroup(group bool) finding {
+	if len(d.one) > 1 && !group {
+		d.AORs = d.AORs[:0]
+		for _, u := range d.one {
+			d.AORs = append(d.AORs, u.Key)
+		}
+		return unclear
 	}
+	return people
+}
+
+func (d *Decision) refuseUnclear(t Tables) bool {
 	d.step("ambiguous", "", trace.Deny, "the alias stands for several users and is no group")
 	if t.Settings.AmbiguousStatus == 404 {
 		d.AORs = d.AORs[:0]
@@ -100,11 +130,6 @@ func (d *Decision) refuseCallee(t Tables, status int) bool {
 // collect adds the live contacts of u. A contact that names a local address-of-record is resolved here, never sent to
 // ourselves; visited keeps it from going round.
 func (d *Decision) collect(t Tables, u cache.User, now time.Time, depth int) {
-	if depth > maxDepth || slices.Contains(d.visited, u.Key) {
-		d.step("location", string(u.Key), trace.Skip, "visited already")
-		return
-	}
-	d.visited = append(d.visited, u.Key)
 	d.key = append(d.key[:0], u.Key...)
 	for _, b := range t.Location.Bindings(d.key) {
 		switch {
@@ -115,6 +140,8 @@ func (d *Decision) collect(t Tables, u cache.User, now time.Time, depth int) {
 			return
 		case b.Suspended():
 			d.contact(b, trace.Skip, "its connection is closed")
+		case isTel(b.URI):
+			d.telContact(t, b, u, now, depth)
 		case d.sips && !isSIPS(b.URI):
 			d.insecure = true
 			d.contact(b, trace.Skip, "a sips request goes by TLS alone, to contacts that are sips") // RFC 5630 5.3
@@ -122,17 +149,32 @@ func (d *Decision) collect(t Tables, u cache.User, now time.Time, depth int) {
 			d.contact(b, trace.Skip, "in the target set already")
 		case b.ByFlow, b.Next.IsValid() && (t.Own == nil || !t.Own(b.Next)):
 			d.contact(b, trace.Match, "")
-			d.Targets = append(d.Targets, Target{Binding: b, Owner: u})
+			d.add(Target{Binding: b, Owner: u})
 		default:
 			d.collectLocal(t, b, u, now, depth)
 		}
 	}
 }
 
+// add adds a target, with how the call comes to it.
+func (d *Decision) add(x Target) {
+	if x.Diverted = d.via; d.via != nil {
+		x.Nth = 1
+		for i := range d.Targets {
+			if d.Targets[i].Diverted == d.via {
+				x.Nth++
+			}
+		}
+	}
+	d.Targets = append(d.Targets, x)
+}
+
 // sipsNotAllowed is the warn code of a 480 to a sips request for somebody who has registered sip contacts only (RFC 5630 5.3).
 const sipsNotAllowed = 380
 
 func isSIPS(uri string) bool { return len(uri) > 5 && strings.EqualFold(uri[:5], "sips:") }
+
+func isTel(uri string) bool { return len(uri) > 4 && strings.EqualFold(uri[:4], "tel:") }
 
 // has tells whether a contact of u is in the target set already, by somebody else: a URI stands there once (16.5). The same
 // URI behind another flow is another phone, at the same private address in another home (BEHAVIOUR J).
@@ -170,7 +212,7 @@ func (d *Decision) collectLocal(t Tables, b *location.Binding, u cache.User, now
 		if dom := domainOf(t, &uri, b.Next.IsValid()); dom != nil {
 			aor := appendCanonical(nil, &uri, dom.Canonical)
 			if u := t.User(aor); u.Exists() && !u.Disabled {
-				d.collect(t, u, now, depth+1)
+				d.call(t, u, now, depth+1)
 				return
 			}
 			d.contact(b, trace.Skip, "it leads to this server, and to no user of it")
@@ -188,7 +230,7 @@ func (d *Decision) collectLocal(t Tables, b *location.Binding, u cache.User, now
 		d.contact(b, trace.Skip, "it leads to another domain, and ForeignDomain is reject")
 	default:
 		d.contact(b, trace.Match, "")
-		d.Targets = append(d.Targets, Target{Binding: b, Owner: u})
+		d.add(Target{Binding: b, Owner: u})
 	}
 }
 
@@ -201,6 +243,7 @@ func foreignName(b *location.Binding) bool {
 // choose orders the targets, groups them, and lets the best group's action decide between proxy and redirect (BEHAVIOUR I).
 func (d *Decision) choose(t Tables, f *Facts) {
 	d.prefer(t, f)
+	d.Waiting.Class = d.class
 	d.order()
 	if d.action(t, &d.Targets[0], f) == store.Redirect {
 		d.Targets = slices.DeleteFunc(d.Targets, func(x Target) bool { return asked(&x, f) })
@@ -216,6 +259,9 @@ func (d *Decision) choose(t Tables, f *Facts) {
 
 // order puts the best contact first; those of the same q stay as the location service has them.
 func (d *Decision) order() {
+	if d.rings {
+		return // In the order of the group.
+	}
 	slices.SortStableFunc(d.Targets, func(a, b Target) int { return cmp.Compare(b.Binding.Q, a.Binding.Q) })
 }
 
@@ -252,7 +298,7 @@ func (d *Decision) group() {
 			d.Targets[i].Group = i
 		case d.Disposition&Parallel != 0:
 			d.Targets[i].Group = 0
-		default:
+		case !d.rings:
 			d.Targets[i].Group = group
 		}
 	}
@@ -263,6 +309,8 @@ func (d *Decision) group() {
 func (d *Decision) action(t Tables, x *Target, f *Facts) store.Action {
 	a := t.chosen(x)
 	switch {
+	case x.Rule != 0: // A gateway is nobody's to call but ours: it trusts us to have asked.
+		return store.Proxy
 	case foreignName(x.Binding) && t.Settings.ForeignDomain == "redirect" && !x.By.IsValid(): // BEHAVIOUR B11
 		return store.Redirect
 	case d.Disposition&WantProxy != 0:

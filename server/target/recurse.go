@@ -31,6 +31,7 @@ type Redirection struct {
 	Set         []Target     // the target set until now: tried, waiting, and to be redirected to
 	Disposition Disposition  // as in the Decision that began the search
 	Contacts    []Contact    // in the order of the response
+	Class       string       // of the caller
 }
 
 // Recurse decides which contacts of a 3xx become targets (RFC 3261 16.5, 16.7 step 4; BEHAVIOUR B21): d.Targets, in their
@@ -41,7 +42,7 @@ func Recurse(t Tables, r *Redirection, now time.Time, d *Decision) {
 	if !d.mayRecurse(t, r) {
 		return
 	}
-	d.set, d.sips, d.Disposition = r.Set, r.URI.Scheme == sipaddr.SIPS, r.Disposition
+	d.set, d.sips, d.Disposition, d.class, d.via = r.Set, r.URI.Scheme == sipaddr.SIPS, r.Disposition, r.Class, r.From.Diverted
 	for i := range r.Set {
 		if key := r.Set[i].Owner.Key; !slices.Contains(d.visited, key) {
 			d.visited = append(d.visited, key)
@@ -79,6 +80,8 @@ func (d *Decision) mayRecurse(t Tables, r *Redirection) bool {
 		note = "ProxyRecursion is false"
 	case r.Disposition&NoRecurse != 0:
 		note = "the caller's Request-Disposition says no-recurse"
+	case r.From.Rule != 0:
+		note = "a gateway says no more than that it does not take the call"
 	case r.From.Binding == nil: // 16.5: MUST NOT.
 		note = "the Request-URI is in no domain of ours"
 	case !owner.Exists() || owner.Disabled:
@@ -97,10 +100,10 @@ func (d *Decision) mayRecurse(t Tables, r *Redirection) bool {
 func (d *Decision) follow(t Tables, r *Redirection, c *Contact, now time.Time) {
 	text := string(c.URI.Text)
 	skip := func(note string) { d.step("recursion", text, trace.Skip, note) }
-	dom := domainOf(t, &c.URI, t.ownURI(&c.URI))
+	dom := domainFor(t, &c.URI, t.ownURI(&c.URI))
 	switch {
-	case c.URI.Scheme != sipaddr.SIP && c.URI.Scheme != sipaddr.SIPS:
-		skip("neither sip nor sips")
+	case c.URI.Scheme == sipaddr.Other:
+		skip("neither sip, sips nor tel")
 	case (c.URI.Scheme == sipaddr.SIPS) != isSIPS(r.From.Binding.URI): // RFC 5630 5.3: MUST NOT, neither way; 16.7 step 4
 		skip("no recursion from sips to sip, or from sip to sips")
 	case d.inSet(text): // 16.5: MUST NOT be added again.
@@ -111,7 +114,7 @@ func (d *Decision) follow(t Tables, r *Redirection, c *Contact, now time.Time) {
 	case d.Disposition&NoFork != 0 && len(d.Targets) > 0:
 		skip("the caller's Request-Disposition says no-fork")
 	case dom != nil:
-		d.followLocal(t, c, dom, text, now)
+		d.followLocal(t, r, c, dom, text, now)
 	case t.Settings.ForeignDomain != "proxy": // BEHAVIOUR B11: it would not be done for the owner himself.
 		skip("ForeignDomain is " + t.Settings.ForeignDomain)
 	case !t.Names && !numericHost(&c.URI):
@@ -119,37 +122,27 @@ func (d *Decision) follow(t Tables, r *Redirection, c *Contact, now time.Time) {
 	default:
 		c.Followed = true
 		d.step("recursion", text, trace.Match, "")
-		d.Targets = append(d.Targets, Target{Binding: &location.Binding{URI: text, Q: c.Q}, Owner: r.From.Owner, By: r.Source})
+		d.add(Target{Binding: &location.Binding{URI: text, Q: c.Q}, Owner: r.From.Owner, By: r.Source})
 	}
 }
 
-// followLocal follows a contact that names one of our users, inside: the request would come back to us.
-func (d *Decision) followLocal(t Tables, c *Contact, dom *cache.Domain, text string, now time.Time) {
+// followLocal follows a contact that names one of our users or a number, inside: the request would come back to us. What it costs to call
+// the number is the owner's, as if he had called it.
+func (d *Decision) followLocal(t Tables, r *Redirection, c *Contact, dom *cache.Domain, text string, now time.Time) {
 	if !c.URI.HasUser {
 		d.step("recursion", text, trace.Skip, "it is this server")
 		return
 	}
-	d.aor = appendCanonical(d.aor[:0], &c.URI, dom.Canonical)
-	users, status := d.usersOf(t, d.aor)
-	if status != 0 {
-		d.AORs = d.AORs[:0]
-		d.step("recursion", text, trace.Skip, "it names nobody here, or several")
-		return
-	}
 	first := len(d.Targets)
-	for _, u := range users {
-		c.Followed = c.Followed || slices.Contains(d.visited, u.Key)
-		d.collect(t, u, now, 0)
-	}
-	for i := range d.Targets[first:] { // What the telephone said of the whole comes before what they say of each other.
-		x := &d.Targets[first+i]
-		if c.Q != maxQ {
-			b := *x.Binding
-			b.Q = b.Q * c.Q / maxQ
-			x.Binding = &b
+	is := d.find(t, &c.URI, dom)
+	if is == people {
+		for _, u := range d.one {
+			c.Followed = c.Followed || slices.Contains(d.visited, u.Key)
 		}
-		c.Followed = true
 	}
+	d.leadOn(t, is, text, r.From.Owner, now, 0)
+	d.weigh(first, c.Q) // What the telephone said of the whole comes before what they say of each other.
+	c.Followed = c.Followed || len(d.Targets) > first
 }
 
 // inSet tells whether a URI is a target already.

@@ -5,7 +5,10 @@ import (
 	"time"
 
 	"sipd/location"
+	"sipd/plan"
+	"sipd/server/gateway"
 	"sipd/sipaddr"
+	"sipd/store"
 	"sipd/store/cache"
 	"sipd/trace"
 )
@@ -33,6 +36,10 @@ type Facts struct {
 	Canonical *cache.Domain // set by Decide: the domain of URI, nil when foreign
 
 	Disposition Disposition // what the caller asks for (RFC 3841)
+
+	Source  netip.Addr    // where the request came from
+	Trunk   *plan.Gateway // whose own call it is, nil: nobody's. It has authenticated whoever calls
+	Answers []Answer      // to what earlier decisions have asked
 }
 
 // Bindings finds the contacts of an address-of-record; location.Service is one.
@@ -46,6 +53,14 @@ type Tables struct {
 	Location Bindings
 	Own      func(netip.AddrPort) bool // tells whether what is sent there comes to ourselves; nil: nothing does
 	Names    bool                      // next hops that are names can be looked up
+
+	// Order appends the places of the members of a hunt group in the order in which they are tried, without those that must not be:
+	// gateway.Table's. nil: all are tried, in the order of their rules.
+	Order func(dst []int, group []gateway.Member, now time.Time, tr *trace.Trace) []int
+
+	Machine Names
+	Enum    bool // numbers can be asked for by ENUM (EnumRoot)
+	Locator bool // who is unknown or has no contact can be asked for (Locator)
 }
 
 // Kind is the closed set of decisions.
@@ -57,6 +72,7 @@ const (
 	Challenge             // 407 for Realm
 	Proxy                 // to Targets, group after group
 	Redirect              // 3xx or 485 with Targets as Contacts
+	Ask                   // Question: then Decide again, with its Answer
 )
 
 // Target is one member of the target set.
@@ -95,7 +111,9 @@ type Decision struct {
 	Trace    trace.Trace
 
 	Disposition Disposition // Proxy: the wishes of the caller that are followed
-	Waiting     Waiting     // Proxy: whose forwards are asked when all fail
+	Waiting     Waiting     // Proxy: whose forwards are asked when all fail; its Class always
+	Class       string      // Reject with WarnClass: the class that may not call, "" for none
+	Question    Question    // Ask
 
 	aor     []byte
 	key     []byte
@@ -105,6 +123,20 @@ type Decision struct {
 	sips    bool     // the Request-URI is sips
 
 	insecure bool // there are contacts, but they are not sips
+
+	number  []byte           // that is called, without separators
+	uri     []byte           // that the dial plan made of it, or a rule of the gateway map
+	rule    int64            // of the dial plan, that uri came from
+	members []*store.Alias   // the rows that one was found by
+	hunt    []Target         // the hunt group
+	places  []int            // in hunt
+	fellows []gateway.Member // of hunt
+	rings   bool             // the groups of Targets are those of a ring group
+	several bool             // more than one user is called: their forwards are not asked one by one
+	free    bool             // an emergency call: nobody is asked who he is, or of which class
+	failed  int              // Next: the status that the telephones ended with
+	via     *Diversion       // by which the call has come to who is looked up
+	class   string           // of the caller
 }
 
 // groupSpan is how far below its best q a group reaches, in thousandths, inclusive (BEHAVIOUR E2, I1).
@@ -122,9 +154,11 @@ const maxDepth = 8
 // Decide determines what to do with a request. The order of the questions is the order of these calls.
 func Decide(t Tables, f *Facts, now time.Time, d *Decision) {
 	d.reset()
+	d.class = t.classOf(f)
 	switch {
 	case !d.responsible(t, f):
 		d.foreign(t, f)
+	case t.Plan().DialPlan.Emergency() && d.emergency(t, f, now):
 	case !d.callerMayCall(t, f):
 	case !d.findCallee(t, f, now):
 	default:
@@ -135,6 +169,8 @@ func Decide(t Tables, f *Facts, now time.Time, d *Decision) {
 func (d *Decision) reset() {
 	d.Kind, d.Status, d.Warning, d.Realm, d.Stale = Reject, 0, 0, "", false
 	d.set, d.sips, d.Disposition = nil, false, 0
+	d.Waiting, d.Class, d.Question = Waiting{}, "", Question{}
+	d.rings, d.several, d.free, d.failed, d.via, d.class, d.insecure = false, false, false, 0, nil, "", false
 	clear(d.Targets)
 	clear(d.Redirect)
 	d.Targets, d.Redirect, d.AORs, d.visited = d.Targets[:0], d.Redirect[:0], d.AORs[:0], d.visited[:0]
@@ -143,7 +179,7 @@ func (d *Decision) reset() {
 
 // responsible asks whether the Request-URI names a local domain (RFC 3261 16.5).
 func (d *Decision) responsible(t Tables, f *Facts) bool {
-	f.Canonical = domainOf(t, f.URI, f.OwnURI)
+	f.Canonical = domainFor(t, f.URI, f.OwnURI)
 	if f.Canonical == nil {
 		d.step("domain", "", trace.Skip, "the Request-URI's host is in no row of domains")
 		return false
@@ -172,6 +208,14 @@ func domainOf(t Tables, u *sipaddr.URI, own bool) *cache.Domain {
 	return dom
 }
 
+// domainFor finds the domain that a request is for: a number without a domain is for the home domain, whose dial plan it is.
+func domainFor(t Tables, u *sipaddr.URI, own bool) *cache.Domain {
+	if u.Scheme == sipaddr.TEL {
+		return t.HomeDomain()
+	}
+	return domainOf(t, u, own)
+}
+
 // callerDomain finds the local domain of a From URI, whatever its port says.
 func callerDomain(t Tables, u *sipaddr.URI) *cache.Domain {
 	if u.Scheme != sipaddr.SIP && u.Scheme != sipaddr.SIPS {
@@ -193,7 +237,7 @@ func Realm(t Tables, from, uri *sipaddr.URI, own bool) string {
 	if dom := callerDomain(t, from); dom != nil {
 		return dom.Realm
 	}
-	if dom := domainOf(t, uri, own); dom != nil {
+	if dom := domainFor(t, uri, own); dom != nil {
 		return dom.Realm
 	}
 	return ""

@@ -121,7 +121,7 @@ func TestDecide(t *testing.T) {
 		{name: "foreign Request-URI, AuthMethod none", uri: "sip:x@elsewhere.net", from: "sip:alice@example.org", set: map[string]string{"AuthMethod": "none"}, want: "proxy 0 0:onward"},
 		{name: "ForeignDomain redirect", uri: "sip:x@elsewhere.net", from: "sip:alice@example.org", verdict: Authenticated, as: "alice@example.org", set: map[string]string{"ForeignDomain": "redirect"}, want: "redirect 302 0:x@elsewhere.net"},
 		{name: "ForeignDomain reject", uri: "sip:x@elsewhere.net", from: "sip:alice@example.org", verdict: Authenticated, as: "alice@example.org", set: map[string]string{"ForeignDomain": "reject"}, want: "reject 403"},
-		{name: "tel is nobody's yet", uri: "tel:+1212", from: "sip:y@elsewhere.net", want: "reject 403"},
+		{name: "tel is for the home domain", uri: "tel:+1212", from: "sip:y@elsewhere.net", want: "challenge 407"},
 		{name: "a phone on our address is foreign", uri: "sip:x@127.0.0.1:6070", from: "sip:y@elsewhere.net", want: "reject 403"},
 		{name: "our address with our port", uri: "sip:bob@127.0.0.1:5060", own: true, from: "sip:y@elsewhere.net", want: "proxy 0 0:b@10.0.0.11"},
 		{name: "our address without row", uri: "sip:bob@10.9.9.9", own: true, from: "sip:y@elsewhere.net", want: "proxy 0 0:b@10.0.0.11"},
