@@ -399,6 +399,13 @@ func TestServerLog(t *testing.T) {
 	if got := strings.Count(text.String(), "does not answer"); got != 1 {
 		t.Errorf("got a line after %d silences, want it after %d", mute-1, mute)
 	}
+	if st := r.Status(now.Add(time.Hour)).Servers[0]; st.Down || !st.Silent {
+		t.Errorf("got %+v after %d silences, want it not taken to be down", st, mute-1)
+	}
+	r.heard(addr, errSilent, now.Add(time.Hour))
+	if st := r.Status(now.Add(time.Hour)).Servers[0]; !st.Down {
+		t.Errorf("got %+v after %d silences, want it down", st, mute)
+	}
 }
 
 // TestPanicEndsOneLookUp: a fault of ours that an answer brings out is an error, told and counted; others go on.

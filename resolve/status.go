@@ -72,6 +72,7 @@ type ServerStatus struct {
 	Addr             netip.AddrPort
 	Answered, Failed uint64
 	Silent           bool  // it gave no answer lately and is asked after the others
+	Down             bool  // and so often that it is not the zones: the log has heard of it
 	Err              error // the last failure, nil for none
 	At               time.Time
 }
@@ -94,7 +95,7 @@ func (r *Resolver) Status(now time.Time) Status {
 		Entries: len(r.cache.entries), Bytes: r.cache.bytes, Panics: r.panics}
 	for i := range r.servers {
 		s := &r.servers[i]
-		st.Servers = append(st.Servers, ServerStatus{s.addr, s.answered, s.failed, now.Before(s.silent), s.err, s.at})
+		st.Servers = append(st.Servers, ServerStatus{s.addr, s.answered, s.failed, now.Before(s.silent), s.down, s.err, s.at})
 	}
 	return st
 }

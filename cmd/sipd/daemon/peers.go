@@ -87,13 +87,13 @@ func certificateStateOf(st certs.Status) *certificateState {
 
 // peerReasons says what is wrong with names and certificates, of which a server without other domains need not care.
 func peerReasons(names resolve.Status, certificate *certificateState) (list []string) {
-	silent := 0
+	down := 0
 	for _, s := range names.Servers {
-		if s.Silent {
-			silent++
+		if s.Down {
+			down++
 		}
 	}
-	if silent > 0 && silent == len(names.Servers) {
+	if down > 0 && down == len(names.Servers) {
 		list = append(list, "no name server answers: other domains are reached from memory, or not")
 	}
 	if certificate == nil {

@@ -67,7 +67,7 @@ func TestStatusText(t *testing.T) {
 }
 
 func TestPeerReasons(t *testing.T) {
-	silent, fine := resolve.ServerStatus{Silent: true}, resolve.ServerStatus{}
+	down, silent, fine := resolve.ServerStatus{Silent: true, Down: true}, resolve.ServerStatus{Silent: true}, resolve.ServerStatus{}
 	for _, c := range []struct {
 		name        string
 		servers     []resolve.ServerStatus
@@ -76,8 +76,9 @@ func TestPeerReasons(t *testing.T) {
 	}{
 		{"nothing", nil, nil, nil},
 		{"all is well", []resolve.ServerStatus{fine}, &certificateState{Names: []string{"a.example"}, DaysLeft: 60}, nil},
-		{"one of two name servers", []resolve.ServerStatus{silent, fine}, nil, nil},
-		{"both", []resolve.ServerStatus{silent, silent}, nil, []string{"no name server answers: other domains are reached from memory, or not"}},
+		{"one of two name servers", []resolve.ServerStatus{down, fine}, nil, nil},
+		{"a question about a slow zone", []resolve.ServerStatus{silent}, nil, nil},
+		{"both", []resolve.ServerStatus{down, down}, nil, []string{"no name server answers: other domains are reached from memory, or not"}},
 		{"soon", nil, &certificateState{Names: []string{"a.example", "b.example"}, DaysLeft: 13.5}, []string{"the certificate of a.example, b.example ends in 13.5 days"}},
 		{"over, and not renewed", nil, &certificateState{Names: []string{"a.example"}, DaysLeft: -0.1, Err: "bad pair"},
 			[]string{"the certificate of a.example has ended: peers refuse it", "the certificate is not renewed: bad pair"}},

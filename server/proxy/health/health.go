@@ -140,13 +140,13 @@ func (h *Table) Order(hops []transport.Flow, now time.Time, answered bool) {
 // List returns what is down.
 func (h *Table) List(now time.Time) []Down {
 	h.mu.Lock()
-	defer h.mu.Unlock()
 	all := []Down{}
 	for _, e := range h.down {
 		if now.Before(e.Until) {
 			all = append(all, *e)
 		}
 	}
+	h.mu.Unlock() // Calls need not wait for the order.
 	slices.SortFunc(all, func(a, b Down) int {
 		return cmp.Or(a.Hop.Remote.Compare(b.Hop.Remote), cmp.Compare(a.Hop.Proto, b.Hop.Proto), cmp.Compare(a.Domain, b.Domain))
 	})
