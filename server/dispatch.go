@@ -82,17 +82,17 @@ func (x *scratch) local() bool {
 	return target.Local(x.tables, &x.route.URI, x.ownURI(&x.route.URI))
 }
 
-// ack handles an ACK that no transaction took: the one to a 2xx goes on by its Route; any other may belong to an INVITE that was
-// forwarded statelessly, else it is dropped (17.2.1).
+// ack handles an ACK that no transaction took: the one to a 2xx goes on by its Route, and to whom the location service knows at a
+// Request-URI of ours (16.5), if that is one; any other may belong to an INVITE that was forwarded statelessly, else it is dropped (17.2.1).
 func (s *Server) ack(sh *transaction.Shard, x *scratch) {
 	n, limited := x.msg.MaxForwards()
 	forwarded := false
 	switch {
 	case limited && n == 0:
-	case s.tryStateless && (!x.route.InDialog || x.local()):
-		forwarded = s.likeItsInvite(sh, x)
-	case x.route.InDialog:
-		forwarded = s.proxy.ForwardAck(sh, &x.msg, x.from, &x.route, s.ourRealm(x))
+	case !x.route.InDialog:
+		forwarded = s.tryStateless && s.likeItsInvite(sh, x)
+	default:
+		forwarded = x.local() && s.likeItsInvite(sh, x) || s.proxy.ForwardAck(sh, &x.msg, x.from, &x.route, s.ourRealm(x))
 	}
 	if !forwarded {
 		s.dropped.Add(1)
@@ -131,7 +131,8 @@ func (s *Server) likeItsInvite(sh *transaction.Shard, x *scratch) bool {
 		targets, others = x.decision.Targets, x.decision.Redirect
 	}
 	plan := s.plan(x, targets, others)
-	return s.needsNoState(x) && s.proxy.ForwardStateless(sh, &x.msg, x.from, &plan)
+	last := x.route.InDialog && x.msg.Method() == message.ACK
+	return (last || s.needsNoState(x)) && s.proxy.ForwardStateless(sh, &x.msg, x.from, &plan)
 }
 
 // refusedByDrain answers 503 to what would begin something new while we stop.

@@ -3,14 +3,15 @@ package main
 // otherMutations are of the decisions and of what the server does with them, file by file.
 var otherMutations = []mutation{
 	{"server/target/target.go", "if has && !own && t.Domain(maddr) == nil {", "if has && own && t.Domain(maddr) == nil {", "a maddr somewhere else is ours, one of ours is not"},
-	{"server/dispatch.go", "port = 5061", "port = 5060", "a sips URI of our address is ours at the port of sip"},
+	{"sipaddr/uri.go", "port = 5061", "port = 5060", "a sips URI of our address is ours at the port of sip"},
 	{"server/target/callee.go", "group = group && a.Kind == store.Group", "group = a.Kind == store.Group", "the last row of an alias says whether it is a group"},
 	{"server/target/callee.go", "case d.sips && !isSIPS(b.URI):", "case d.sips && isSIPS(b.URI):", "a sips request goes to sip contacts"},
 	{"server/target/callee.go", "best-q > groupSpan {", "best-q >= groupSpan {", "contacts exactly 0.05 apart are two groups"},
 	{"server/target/callee.go", "group, best = group+1, q", "group = group+1", "every group is anchored at the first one's q"},
 	{"server/target/callee.go", "if a := x.Owner.DefaultAction; a != store.NoAction {", "if a := x.Owner.DefaultAction; a == store.Proxy {", "default_action redirect of a user counts for nothing"},
 	{"server/dispatch.go", "if !equalFold(tag, \"path\") {", "if !equalFold(tag, \"outbound\") {", "an OPTIONS that requires path is refused"},
-	{"server/dispatch.go", "case x.route.InDialog:\n\t\tforwarded", "default:\n\t\tforwarded", "an ACK without a token is forwarded"},
+	{"server/dispatch.go", "case !x.route.InDialog:\n\t\tforwarded", "case false:\n\t\tforwarded", "an ACK without a token is forwarded"},
+	{"server/dispatch.go", "x.local() && s.likeItsInvite(sh, x) || ", "", "the ACK to a 2xx is not looked up in the location service"},
 	{"server/dispatch.go", "return named && (!u.HasPort || listens(set, u.Port))", "return named", "a Route to our name with another port is ours"},
 	{"server/auth/nonce.go", "nonceLife = 5 * time.Minute", "nonceLife = 6 * time.Minute", "a nonce lives longer than five minutes"},
 	{"server/dispatch.go", "!x.route.More && !x.route.InDialog && x.local()", "!x.route.InDialog && x.local()", "an OPTIONS with a Route elsewhere is answered here"},

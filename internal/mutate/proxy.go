@@ -31,7 +31,7 @@ var proxyMutations = []mutation{
 	{"server/proxy/fork.go", "\treturn started\n", "\treturn true\n", "a last group that cannot be reached leaves the caller without an answer"},
 
 	{"server/proxy/recordroute.go", "t.Callee.ByFlow = !InReach(callee, caller) || ", "t.Callee.ByFlow = ", "a callee that the caller cannot reach is sent to by his Contact"},
-	{"server/proxy/stateless.go", "|| flow.Proto != transport.UDP ", "", "a request is forwarded onto a stream without state (TryStateless)"},
+	{"server/proxy/stateless.go", " || flow.Proto != transport.UDP)", ")", "a request is forwarded onto a stream without state (TryStateless)"},
 	{"server/proxy/stateless.go", "|| top.Maddr != nil ", "", "a request with a maddr is forwarded without state (TryStateless)"},
 	{"server/proxy/stateless.go", "if tx == nil {\n\t\treturn false\n\t}\n\tc, ok := ", "if tx != nil {\n\t\treturn false\n\t}\n\tc, ok := ", "an answer to what went statelessly leaves later phones ringing (TryStateless)"},
 	{"server/proxy/nexthop.go", " || p.opens != nil && p.opens(to, src)", "", "AllowedNextHops opens nothing"},

@@ -25,13 +25,18 @@ import (
 // It needs a transaction when somebody here has to act later: choose among targets or ways to one, follow a 3xx or a forward, look a name up, send
 // another way what is large. It needs one too unless both sides are UDP: on a stream nobody repeats what is lost on the other side, and the
 // connection that a response goes by would have to be remembered (18.2.2). And the response must find its way by what we know
-// again: by a branch of RFC 3261 and the source address.
+// again: by a branch of RFC 3261 and the source address. Nothing of that holds for the ACK to a 2xx, which has one chance: whatever way
+// there is.
 func (p *Proxy) ForwardStateless(s *transaction.Shard, m *message.Message, from transport.Flow, plan *Plan) bool {
-	if len(plan.Targets) != 1 || len(plan.Redirect) > 0 || plan.Recurse != nil || plan.Next != nil || len(plan.Targets[0].Else) > 0 || !p.findsBack(m.Top(), from) {
+	if len(plan.Targets) != 1 || len(plan.Redirect) > 0 || plan.Recurse != nil || plan.Next != nil || len(plan.Targets[0].Else) > 0 {
+		return false
+	}
+	last := m.Method() == message.ACK && plan.Route.InDialog
+	if !last && !p.findsBack(m.Top(), from) {
 		return false
 	}
 	flow, alt, ok := p.nextHop(plan.Route, plan.Targets[0], from.Remote.Addr())
-	if !ok || alt.Remote.IsValid() || flow.Proto != transport.UDP || p.fails(m, flow) {
+	if !ok || !last && (alt.Remote.IsValid() || flow.Proto != transport.UDP) || p.fails(m, flow) {
 		return false
 	}
 	x := p.scratch.Get().(*scratch)
@@ -45,7 +50,7 @@ func (p *Proxy) ForwardStateless(s *transaction.Shard, m *message.Message, from 
 	b.target, b.share = plan.Targets[0], breadthOf(m)
 	x.via = p.appendStatelessBranch(x, p.appendVia(x.via[:0], flow), m, plan.Route.secret, from)
 	c.write(x, b, flow)
-	if len(x.buf) > maxUDPRequest && !c.keepsUDP(b) || len(x.buf) > message.MaxMessage {
+	if !last && len(x.buf) > maxUDPRequest && !c.keepsUDP(b) || len(x.buf) > message.MaxMessage {
 		return false
 	}
 	s.Send(flow, x.buf)
