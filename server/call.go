@@ -21,9 +21,15 @@ func (s *Server) route(sh *transaction.Shard, x *scratch) {
 			x.facts.User = who.User
 		}
 	}
-	d := &x.decision
-	target.Decide(x.tables, &x.facts, x.now, d)
-	switch d.Kind {
+	target.Decide(x.tables, &x.facts, x.now, &x.decision)
+	s.act(sh, x)
+}
+
+// act does what was decided.
+func (s *Server) act(sh *transaction.Shard, x *scratch) {
+	switch d := &x.decision; d.Kind {
+	case target.Ask:
+		s.inquire(sh, x)
 	case target.Challenge:
 		s.challenge(x, d.Realm, d.Stale)
 	case target.Reject:
@@ -39,7 +45,10 @@ func (s *Server) route(sh *transaction.Shard, x *scratch) {
 func (s *Server) ask(x *scratch) {
 	x.facts = target.Facts{
 		Method: x.msg.MethodText(), URI: &x.route.URI, OwnURI: x.ownURI(&x.route.URI),
-		From: &x.msg.FromAddress().URI, InDialog: x.route.InDialog,
+		From: &x.msg.FromAddress().URI, InDialog: x.route.InDialog, Source: x.from.Remote.Addr(),
+	}
+	if list := x.tables.Plan().Gateways(); len(list) > 0 && !x.route.InDialog {
+		x.facts.Trunk = s.trunk(x.from, list)
 	}
 	if x.msg.Has(message.RequestDisposition) {
 		x.facts.Disposition = disposition(&x.msg)
@@ -66,9 +75,29 @@ func (s *Server) reject(sh *transaction.Shard, x *scratch) {
 		s.contacts(sh, x)
 	case x.facts.Canonical == nil && !x.facts.User.Exists():
 		s.stateless(x, d.Status, message.WarningFields(d.Warning))
+	case d.Warning == target.WarnClass:
+		s.answer(sh, x, d.Status, "", warnClass(d.Class))
+	case d.Status == 503:
+		s.answer(sh, x, d.Status, "", retryAfter)
 	default:
 		s.answer(sh, x, d.Status, "", message.WarningFields(d.Warning))
 	}
+}
+
+// warnClass tells a caller that his gateway class may not call a number (RFC 3261 20.43).
+func warnClass(class string) []message.Field {
+	text := []byte(`399 sipd "callers without a gateway class may not call this number"`)
+	if class != "" {
+		text = []byte(`399 sipd "gateway class `)
+		for i := range len(class) {
+			if class[i] == '"' || class[i] == '\\' {
+				text = append(text, '\\')
+			}
+			text = append(text, class[i])
+		}
+		text = append(text, ` may not call this number"`...)
+	}
+	return []message.Field{{Name: "Warning", Value: text}}
 }
 
 // forward hands the request to the proxy; others are contacts to redirect to when all else fails.
@@ -91,10 +120,15 @@ func (s *Server) plan(x *scratch, ts, others []target.Target) proxy.Plan {
 	}}
 	if x.facts.Canonical != nil && !x.route.InDialog { // 16.5: no targets are added for a domain that is not ours.
 		plan.Settings.Disposition = x.decision.Disposition
+		plan.Waiting = x.decision.Waiting
+		if plan.Waiting.User != "" {
+			plan.Next = s.further
+		}
 		if set.ProxyRecursion {
 			plan.Recurse = s.recursion
 		}
 	}
+	plan.Transaction = x.tx
 	if s.record != nil && x.facts.User.Exists() {
 		plan.User = x.facts.User
 	}

@@ -10,6 +10,7 @@
 //	numeric.go    redirections with addresses (HelpResolve)
 //	trust.go      who is trusted with identities
 //	reach.go      where responses and requests may go: LocalNets, AllowedNextHops
+//	inquire.go    what no table says: calls that wait for an answer of ENUM or Locator
 //	respond.go    answers of our own, with a transaction and without
 //	log.go        request log rows (BEHAVIOUR D)
 //

@@ -34,7 +34,10 @@ func (s *Server) redirect(sh *transaction.Shard, x *scratch) {
 		s.contacts(sh, x)
 		return
 	}
-	tx := sh.NewServer(&x.msg, x.from, nil)
+	tx := x.tx
+	if tx == nil {
+		tx = sh.NewServer(&x.msg, x.from, nil)
+	}
 	if tx == nil {
 		s.busy(x)
 		return

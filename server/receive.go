@@ -35,12 +35,24 @@ func (s *Server) Receive(out *transport.Out, from transport.Flow, raw []byte) {
 	defer sh.Leave()
 	if x.msg.IsRequest() {
 		x.facts = target.Facts{}
-		x.tables.Snapshot = s.tables()
+		s.refresh(x)
 		s.request(sh, x)
 		return
 	}
 	if !sh.Response(&x.msg, from) && !(s.tryStateless && s.proxy.ForwardResponse(sh, &x.msg, from, &s.tables().Settings.PrivateKey)) {
 		s.dropped.Add(1) // RFC 6026 8.9: a response without a transaction goes nowhere.
+	}
+}
+
+// refresh takes the tables of now.
+func (s *Server) refresh(x *scratch) {
+	x.tables.Snapshot = s.tables()
+	if s.asker != nil {
+		x.tables.Enum = x.tables.Settings.EnumRoot != ""
+		x.tables.Locator = x.tables.Settings.Locator.String() != ""
+	}
+	if s.machine != nil {
+		x.tables.Machine = s.machine()
 	}
 }
 

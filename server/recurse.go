@@ -11,8 +11,16 @@ import (
 func (s *Server) recurse(r *target.Redirection, now time.Time, d *target.Decision) {
 	x := s.scratch.Get().(*scratch)
 	defer s.scratch.Put(x)
-	x.tables.Snapshot = s.tables()
+	s.refresh(x)
 	target.Recurse(x.tables, r, now, d)
+}
+
+// forwards is proxy.Next: target.Next with the tables of now.
+func (s *Server) forwards(f *target.Failure, now time.Time, d *target.Decision) {
+	x := s.scratch.Get().(*scratch)
+	defer s.scratch.Put(x)
+	s.refresh(x)
+	target.Next(x.tables, f, now, d)
 }
 
 // maxDirectives bounds the words of Request-Disposition that are read: there are six types of them (RFC 3841 9.1, 11).

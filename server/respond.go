@@ -25,7 +25,10 @@ func (s *Server) contacts(sh *transaction.Shard, x *scratch) {
 
 // final sends what write appends, with the transaction's To tag, and logs it.
 func (s *Server) final(sh *transaction.Shard, x *scratch, status int, write func(dst, tag []byte) []byte) {
-	tx := sh.NewAnswered(&x.msg, x.from)
+	tx := x.tx
+	if tx == nil {
+		tx = sh.NewAnswered(&x.msg, x.from)
+	}
 	if tx == nil {
 		s.busy(x)
 		return
@@ -41,6 +44,9 @@ func (s *Server) final(sh *transaction.Shard, x *scratch, status int, write func
 	sh.Respond(tx, status, x.buf)
 	done = true
 	s.logFinal(x, status, tx.Tag())
+	if x.tx != nil {
+		x.tx.ReleaseRequest()
+	}
 }
 
 // stateless answers without a transaction (RFC 3261 8.2.7): a retransmission is answered the same again, an ACK is dropped.
@@ -50,6 +56,12 @@ func (s *Server) stateless(x *scratch, status int, fields []message.Field) {
 
 // statelessBecause is stateless with a reason phrase of its own.
 func (s *Server) statelessBecause(x *scratch, status int, reason string, fields []message.Field) {
+	if x.tx != nil { // It has waited for an answer.
+		x.buf = message.AppendResponse(x.buf[:0], &x.msg, status, reason, x.tx.Tag(), fields, nil)
+		x.shard.Respond(x.tx, status, x.buf)
+		x.tx.ReleaseRequest()
+		return
+	}
 	x.tag = s.appendTag(x.tag[:0], &x.msg)
 	x.buf = message.AppendResponse(x.buf[:0], &x.msg, status, reason, x.tag, fields, nil)
 	x.out.Send(s.transactions.ResponseFlow(&x.msg, x.from), x.buf, 0)

@@ -11,6 +11,7 @@ import (
 
 	"sipd/location"
 	"sipd/server/auth"
+	"sipd/server/gateway"
 	"sipd/server/message"
 	"sipd/server/proxy"
 	"sipd/server/target"
@@ -25,10 +26,12 @@ type Config struct {
 	Net        transport.Network
 	Tables     func() *cache.Snapshot // the routing tables now; never nil
 	Location   *location.Service
-	RequestLog func(store.LogRow) // one final response; must not block; nil: no request log
-	MaxOpen    int                // as in proxy.Config
-	Resolver   proxy.Resolver     // of next hops that are names; nil: there are none
-	Domains    *transport.Domains // as in proxy.Config
+	RequestLog func(store.LogRow)  // one final response; must not block; nil: no request log
+	MaxOpen    int                 // as in proxy.Config
+	Resolver   proxy.Resolver      // of next hops that are names; nil: there are none
+	Domains    *transport.Domains  // as in proxy.Config
+	Asker      Asker               // of what no table says (EnumRoot, Locator); nil: nobody is asked
+	Machine    func() target.Names // mail aliases and full names, now; nil: there are none
 	Log        *slog.Logger
 }
 
@@ -47,6 +50,7 @@ type Server struct {
 
 	transactions *transaction.Table
 	proxy        *proxy.Proxy
+	gateways     *gateway.Table
 	verifier     *auth.Verifier
 	seed         maphash.Seed
 	scratch      sync.Pool      // *scratch
@@ -55,6 +59,9 @@ type Server struct {
 	registering  atomic.Int64  // REGISTERs that wait for their commit
 	redirecting  atomic.Int64  // redirects that wait for addresses
 	recursion    proxy.Recurse // s.recurse, made once
+	further      proxy.Next    // s.forwards, likewise
+	asker        Asker
+	machine      func() target.Names
 	panics       atomic.Int64
 	dropped      atomic.Int64
 }
@@ -72,6 +79,8 @@ type scratch struct {
 	buf      []byte
 	tag      []byte
 	server   *Server
+	tx       *transaction.Server // of msg, when it has waited for an answer; else nil
+	shard    *transaction.Shard  // of tx
 }
 
 // New makes a server. It starts nothing.
@@ -84,14 +93,15 @@ func New(cfg Config) (*Server, error) {
 		name:     cfg.Tables().Settings.ViaName,
 		domains:  cfg.Domains,
 		resolver: cfg.Resolver,
+		gateways: gateway.New(),
 		verifier: auth.NewVerifier(),
 		seed:     maphash.MakeSeed(),
 		commits:  cfg.Net.NewOut(),
 	}
-	s.recursion = s.recurse
+	s.recursion, s.further, s.asker, s.machine = s.recurse, s.forwards, cfg.Asker, cfg.Machine
 	s.scratch.New = func() any {
 		x := &scratch{server: s}
-		x.tables = target.Tables{Location: s.location, Own: x.own, Names: s.resolver != nil}
+		x.tables = target.Tables{Location: s.location, Own: x.own, Names: s.resolver != nil, Order: s.gateways.Order}
 		return x
 	}
 	s.tryStateless = s.record == nil && cfg.Tables().Settings.TryStateless

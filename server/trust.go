@@ -1,6 +1,7 @@
 package server
 
 import (
+	"sipd/plan"
 	"sipd/server/certs"
 	"sipd/server/transport"
 	"sipd/server/trust"
@@ -18,6 +19,20 @@ func (s *Server) trust(flow transport.Flow) trust.Level {
 		facts.SpeaksFor = func(name string) bool { return s.speaksFor(flow, name) }
 	}
 	return trust.Of(peers, &facts, nil)
+}
+
+// trunk finds the gateway that a request comes from.
+func (s *Server) trunk(flow transport.Flow, list []*plan.Gateway) *plan.Gateway {
+	facts := trust.Facts{Addr: flow.Remote.Addr()}
+	if flow.Proto == transport.TLS {
+		facts.SpeaksFor = func(name string) bool { return s.speaksFor(flow, name) }
+	}
+	for _, g := range list {
+		if g.Row.Enabled && facts.Match(g.Nets, g.Row.TLSName) {
+			return g
+		}
+	}
+	return nil
 }
 
 // speaksFor tells whether the far end of a TLS flow is name (RFC 5922 7): a client whose certificate says so, or a server that we

@@ -188,6 +188,8 @@ type Plan struct {
 	Next     Next           // asked when everything has failed; nil: nobody is forwarded to
 	Waiting  target.Waiting // what Next is asked about
 	User     any            // comes back in Finished
+
+	Transaction *transaction.Server // of the request, when it has one already
 }
 
 // Forward makes the server transaction of m, which came from from, and starts its response context. The 100 to an INVITE is
@@ -198,8 +200,10 @@ func (p *Proxy) Forward(s *transaction.Shard, m *message.Message, from transport
 		return false
 	}
 	c := p.contexts.Get().(*Context)
-	tx := s.NewServer(m, from, c)
-	if tx == nil {
+	tx := plan.Transaction
+	if tx != nil {
+		tx.SetUser(c)
+	} else if tx = s.NewServer(m, from, c); tx == nil {
 		p.contexts.Put(c)
 		return false
 	}

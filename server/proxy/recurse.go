@@ -25,7 +25,7 @@ func (c *Context) recurse(s *transaction.Shard, b *branch, m *message.Message) b
 	}
 	r := target.Redirection{
 		URI: &c.route.URI, From: b.target, Source: b.flow().Remote.Addr(), Set: slices.Concat(c.targets, c.redirect),
-		Disposition: c.set.Disposition, Contacts: contactsOf(m),
+		Disposition: c.set.Disposition, Contacts: contactsOf(m), Class: c.waiting.Class,
 	}
 	if len(r.Contacts) == 0 {
 		return false

@@ -21,41 +21,52 @@ const (
 type Question struct {
 	Kind    QuestionKind
 	Subject string // the number, or the address-of-record
+	Caller  string // who has proven to be calling, "" for nobody
+	Method  string
 }
 
-// Answer is what a Question was answered; nil URIs: nobody knows.
+// Found is a URI of an answer.
+type Found struct {
+	URI string
+	Q   int // thousandths
+}
+
+// Answer is what a Question was answered; none Found: nobody knows.
 type Answer struct {
 	Question
-	URIs []string
+	Found []Found
 }
 
 // maxAnswers bounds the URIs of an answer that become targets.
 const maxAnswers = 16
 
 // answers returns the answer to a question about subject. asks: there is none yet, and the decision is to wait for it.
-func (d *Decision) answers(f *Facts, kind QuestionKind, subject []byte) (uris []string, asks bool) {
+func (d *Decision) answers(f *Facts, kind QuestionKind, subject []byte) (found []Found, asks bool) {
 	for i := range f.Answers {
 		if a := &f.Answers[i]; a.Kind == kind && a.Subject == string(subject) {
-			return a.URIs, false
+			return a.Found, false
 		}
 	}
-	d.Kind, d.Question = Ask, Question{Kind: kind, Subject: string(subject)}
+	d.Kind, d.Question = Ask, Question{Kind: kind, Subject: string(subject), Caller: string(f.User.Key), Method: string(f.Method)}
+	d.step("question", d.Question.Subject, trace.Match, "somebody else knows, or nobody")
 	return nil, true
 }
 
 // followAnswer collects where the URIs of an answer lead, for the caller.
-func (d *Decision) followAnswer(t Tables, f *Facts, rule string, uris []string, now time.Time) bool {
-	first := len(d.Targets)
-	for _, text := range uris[:min(len(uris), maxAnswers)] {
-		u, err := sipaddr.Parse([]byte(text))
+func (d *Decision) followAnswer(t Tables, f *Facts, rule string, found []Found, now time.Time) bool {
+	begin := len(d.Targets)
+	for _, x := range found[:min(len(found), maxAnswers)] {
+		u, err := sipaddr.Parse([]byte(x.URI))
 		if err != nil {
-			d.step(rule, text, trace.Skip, "no URI")
+			d.step(rule, x.URI, trace.Skip, "no URI")
 			continue
 		}
-		d.step(rule, text, trace.Match, "")
-		d.lead(t, &u, text, f.User, now, 1)
+		d.step(rule, x.URI, trace.Match, "")
+		first := len(d.Targets)
+		d.lead(t, &u, x.URI, f.User, now, 1)
+		d.weigh(first, x.Q)
 	}
-	return len(d.Targets) > first
+	return len(d.Targets) > begin
 }
 
 // enum asks where a number of the world is reached (BEHAVIOUR B9): when nobody here has it, ahead of the gateway map. The answer may lead out
@@ -65,7 +76,7 @@ func (d *Decision) enum(t Tables, f *Facts, now time.Time) (found, asks bool) {
 		return false, false
 	}
 	uris, asks := d.answers(f, Enum, d.number)
-	if asks || len(uris) == 0 {
+	if asks || len(uris) == 0 { // What no expression of RFC 6116 turns into a SIP address may have a gateway.
 		return false, asks
 	}
 	// What is looked up on the way is another number.
