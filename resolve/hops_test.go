@@ -134,6 +134,34 @@ func TestFindWithSilence(t *testing.T) {
 	}
 }
 
+// TestFindBehindBadAnswers: where one NAPTR record leads to an answer that is none, or that is refused, the next one serves; silence ends it.
+func TestFindBehindBadAnswers(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{
+		{ErrAnswer, "udp 192.0.2.1:5060"},
+		{errRefused, "udp 192.0.2.1:5060"},
+		{ErrUnavailable, ErrUnavailable.Error()},
+	} {
+		z := zone{
+			"example.com NAPTR":          {"1 1 s SIPS+D2T _sips._tcp.example.com", "2 1 s SIP+D2U _sip._udp.example.com"},
+			"_sip._udp.example.com SRV":  {"0 0 5060 one.example.com"},
+			"one.example.com A":          {"192.0.2.1"},
+			"_sips._tcp.example.com SRV": {"0 0 5061 one.example.com"},
+		}
+		ask := func(name string, kind Kind) (Answer, error) {
+			if name == "_sips._tcp.example.com" {
+				return Answer{}, tt.err
+			}
+			return z.ask(name, kind)
+		}
+		if got := text((&look{query: Query{Host: "example.com"}, support: all, ask: ask}).find()); got != tt.want {
+			t.Errorf("%v: got %s, want %s", tt.err, got, tt.want)
+		}
+	}
+}
+
 // TestFindIsBounded: a zone of a hundred NAPTR rows with a hundred targets each asks for no more than maxQuestions.
 func TestFindIsBounded(t *testing.T) {
 	asked := 0
