@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"sipd/location"
 	"sipd/resolve"
 	"sipd/server/message"
 	"sipd/server/target"
@@ -216,5 +217,39 @@ func TestPanicInLookUp(t *testing.T) {
 	})
 	if want := "10.0.0.1:5060 SIP/2.0 500 Server Internal Error"; strings.Join(got, "\n") != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// full is a Resolver that has no room for one name and gets no answer for the others.
+type full string
+
+func (f full) Hops(q resolve.Query, _ func([]resolve.Hop, error)) ([]resolve.Hop, error, bool) {
+	if q.Host == string(f) {
+		return nil, resolve.ErrBusy, true
+	}
+	return nil, resolve.ErrUnavailable, true
+}
+
+// TestNoRoomIsTold: when the look-up of one of several contacts had no room the caller hears when to try again, whichever came first.
+func TestNoRoomIsTold(t *testing.T) {
+	for _, name := range []string{"a.example", "b.example"} {
+		var sent []transport.Packet
+		network := sentNet{sent: &sent}
+		table, err := transaction.New(transaction.Config{Net: network})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, from := invited(t)
+		s, out := table.Shard(m.CallID()), network.NewOut()
+		p := New(Config{Net: network, Resolver: full(name), Domains: new(transport.Domains)})
+		s.Enter(out, time.Now())
+		p.Forward(s, m, from, &Plan{Route: &Route{URI: *m.RequestURI()}, Targets: []target.Target{
+			{Binding: &location.Binding{URI: "sip:bob@a.example"}}, {Binding: &location.Binding{URI: "sip:bob@b.example"}},
+		}})
+		s.Leave()
+		out.Flush()
+		if len(sent) != 1 || !bytes.HasPrefix(sent[0].Data, []byte("SIP/2.0 500 ")) || !bytes.Contains(sent[0].Data, []byte("\r\nRetry-After: 5\r\n")) {
+			t.Errorf("no room for %s: got %d messages, want one 500 with Retry-After: %+v", name, len(sent), sent)
+		}
 	}
 }
