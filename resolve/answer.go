@@ -125,6 +125,9 @@ func (a *Answer) take(rr dns.RR) bool {
 }
 
 // absent is how long a name may be taken not to exist: what its zone says in the SOA (RFC 2308 5). The SOA of another zone says nothing.
+//
+// Deviates from RFC 2308 5: without a SOA nothing should be kept. Then each call would ask again; nobody asks us, so that what is kept
+// for negativeTTL goes round in no circle.
 func absent(m *dns.Msg, name string) time.Duration {
 	for _, rr := range m.Ns {
 		if soa, ok := rr.(*dns.SOA); ok && within(name, plain(soa.Hdr.Name)) {

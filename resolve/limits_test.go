@@ -79,6 +79,51 @@ func TestWaiting(t *testing.T) {
 	})
 }
 
+// TestSlowZoneLeavesRoom: who invents names in a zone that is slow takes a quarter of the places, and is refused the others.
+func TestSlowZoneLeavesRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := virtual(t, func(_ string, q *dns.Msg) *dns.Msg {
+			if strings.HasSuffix(q.Question[0].Name, "slow.example.") {
+				return nil
+			}
+			return reply(q, q.Question[0].Name+" 60 IN A 192.0.2.1")
+		})
+		r.support.IPv6 = false // One question each.
+		var answered atomic.Int64
+		ask := func(name string) (err error, ready bool) {
+			_, err, ready = r.Hops(Query{Host: name, Port: 5060}, func([]Hop, error) { answered.Add(1) })
+			return err, ready
+		}
+		for i := range 2 * maxLookups {
+			if err, ready := ask(fmt.Sprintf("n%d.a.slow.example", i)); ready != (i >= maxOfZone) || ready && !errors.Is(err, ErrBusy) {
+				t.Fatalf("name %d: got %v, ready %t; want the first %d to wait, the others ErrBusy", i, err, ready, maxOfZone)
+			}
+		}
+		if err, ready := ask("n0.a.slow.example"); ready {
+			t.Errorf("a name that is being asked for: got %v at once, want to wait", err)
+		}
+		begin := time.Now()
+		if hops, err := r.hops(host); err != nil || len(hops) != 1 || time.Since(begin) > 0 {
+			t.Errorf("another zone: got %v and %v after %v, want a hop at once", hops, err, time.Since(begin))
+		}
+		time.Sleep(questionTime)
+		synctest.Wait()
+		if err, ready := ask("new.slow.example"); ready || answered.Load() != maxOfZone+1 {
+			t.Errorf("afterwards: got %v, ready %t and %d answers, want %d and a new look-up", err, ready, answered.Load(), maxOfZone+1)
+		}
+		time.Sleep(questionTime)
+		synctest.Wait()
+		if len(r.zones) > 0 {
+			t.Errorf("got %v, want no zone left", r.zones)
+		}
+	})
+	for name, want := range map[string]string{"": "", "localhost": "localhost", "a.example": "a.example", "x.y.a.example": "a.example"} {
+		if got := zoneOf(name); got != want {
+			t.Errorf("got zone %q of %q, want %q", got, name, want)
+		}
+	}
+}
+
 // TestCacheBounds: entries and bytes, and that the bytes are those the heap has.
 func TestCacheBounds(t *testing.T) {
 	long := strings.Repeat("a", 200)

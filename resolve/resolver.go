@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,6 +21,9 @@ const (
 	maxLookups = 256
 	// maxWaiting is how many callers wait in all: a call that waits weighs some 10 KB. Whoever comes then gets ErrBusy at once.
 	maxWaiting = 10_000
+	// maxOfZone is how many look-ups, under way or waiting, may be of names below the same two labels: whoever invents names in a zone
+	// whose servers are slow gets ErrBusy himself, and leaves most of maxLookups to others.
+	maxOfZone = maxLookups / 4
 	// queueTime is how long a look-up may wait for its turn; then its callers get ErrBusy, too.
 	queueTime = 4 * time.Second
 	// lookupTime ends a look-up: NAPTR, SRV and addresses one after the other, of servers that are slow. The caller's phone
@@ -52,6 +56,7 @@ type Resolver struct {
 	cache   cache
 	flights map[question]*flight
 	lookups map[wanted]*lookup // that have callers waiting
+	zones   map[string]int     // and how many of them are of which zone
 	queue   []*lookup          // those that wait for their turn
 	running int                // look-ups under way, at most maxLookups
 	waiting int                // callers, at most maxWaiting
@@ -87,7 +92,7 @@ type lookup struct {
 func New(cfg Config) *Resolver {
 	r := &Resolver{
 		support: cfg.Support, log: cfg.Log, carry: cfg.Exchange, try: tryTime, cache: cache{entries: map[question]*entry{}},
-		flights: map[question]*flight{}, lookups: map[wanted]*lookup{},
+		flights: map[question]*flight{}, lookups: map[wanted]*lookup{}, zones: map[string]int{},
 	}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
@@ -139,14 +144,17 @@ func (r *Resolver) join(w wanted, now time.Time) (*lookup, error) {
 	if r.closed {
 		return nil, ErrUnavailable
 	}
-	if r.waiting >= maxWaiting {
+	l, z := r.lookups[w], zoneOf(w.query.Host)
+	if r.waiting >= maxWaiting || l == nil && r.zones[z] >= maxOfZone {
 		r.refused++ // work tells of it: here nobody may wait for the log.
 		return nil, ErrBusy
 	}
-	l := r.lookups[w]
 	if l == nil {
 		l = &lookup{wanted: w, since: now}
 		r.lookups[w] = l
+		if z != "" {
+			r.zones[z]++
+		}
 		if r.running < maxLookups {
 			r.running++
 			r.group.Go(func() { r.work(l) })
@@ -156,6 +164,12 @@ func (r *Resolver) join(w wanted, now time.Time) (*lookup, error) {
 	}
 	r.waiting++
 	return l, nil
+}
+
+// zoneOf is what is taken for the domain that a name belongs to: its last two labels. A number has none.
+func zoneOf(name string) string {
+	last := max(0, strings.LastIndexByte(name, '.'))
+	return name[strings.LastIndexByte(name[:last], '.')+1:]
 }
 
 // work does one look-up after the other while there are some.
@@ -230,6 +244,11 @@ func (r *Resolver) leave(l *lookup, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.lookups, l.wanted)
+	if z := zoneOf(l.query.Host); r.zones[z] > 1 {
+		r.zones[z]--
+	} else {
+		delete(r.zones, z)
+	}
 	n := len(l.hops) + len(l.targets)
 	r.waiting -= n
 	if errors.Is(err, ErrBusy) {
