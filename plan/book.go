@@ -26,6 +26,8 @@ type Book struct {
 	Names Names
 	// Home is the domain of numbers that are written without one, "" for none.
 	Home string
+	// Ask says whether aliases and the dial plan are asked (setting Canonicalize); its zero value is canonicalize.All.
+	Ask canonicalize.Arguments
 	// Canonical returns the domain that a host stands for; false when it is not ours.
 	Canonical func(host []byte) (domain string, local bool)
 }
@@ -123,6 +125,9 @@ func (b *Book) Route(number, class string, tr *trace.Trace) (Result, error) {
 	if err != nil || r.Outcome == gatewaymap.Found || r.Ambiguous || c.number == nil {
 		return r, err
 	}
+	if r.Emergency {
+		class = gatewaymap.Anybody
+	}
 	found, out := b.Plan.Map.Find(nil, c.number, class, tr)
 	r.Outcome = out
 	for _, g := range found {
@@ -151,13 +156,21 @@ func (b *Book) resolve(u sipaddr.URI, tr *trace.Trace) (Result, callee, error) {
 	if !c.local {
 		return Result{Outcome: gatewaymap.Found, URIs: []string{string(u.Text)}}, c, nil
 	}
-	r, err := b.find(&c, tr)
-	if err != nil || r.Outcome == gatewaymap.Found || r.Ambiguous || c.number == nil {
-		return r, c, err
+	ask := b.Ask
+	if ask == (canonicalize.Arguments{}) {
+		ask = canonicalize.All
 	}
-	text, rule := b.Plan.DialPlan.Find(nil, c.number, tr)
-	if rule == nil {
-		return r, c, nil
+	var text []byte
+	var rule *canonicalize.Rule
+	if ask.DialPlan && c.number != nil {
+		text, rule = b.Plan.DialPlan.Find(nil, c.number, tr)
+	}
+	// An emergency rule comes ahead of users and aliases (BEHAVIOUR, Emergency): so for callers on the campus.
+	if rule == nil || !rule.Emergency {
+		r, err := b.find(&c, ask.Database, tr)
+		if err != nil || r.Outcome == gatewaymap.Found || r.Ambiguous || rule == nil {
+			return r, c, err
+		}
 	}
 	next, err := sipaddr.Parse(text)
 	if err != nil {
@@ -165,17 +178,16 @@ func (b *Book) resolve(u sipaddr.URI, tr *trace.Trace) (Result, callee, error) {
 		tr.Add(trace.Step{Rule: "dial plan", Table: "dialplan", Row: rule.ID, Verdict: trace.Deny, Note: "its target is no URI with this number"})
 		return Result{}, callee{}, nil
 	}
+	r := Result{Outcome: gatewaymap.Found, URIs: []string{string(text)}}
 	if c = b.callee(next); c.local {
-		r, err = b.find(&c, tr)
-	} else {
-		r = Result{Outcome: gatewaymap.Found, URIs: []string{string(text)}}
+		r, err = b.find(&c, ask.Database, tr)
 	}
 	r.Emergency = rule.Emergency
 	return r, c, err
 }
 
 // find looks a callee up among users and aliases.
-func (b *Book) find(c *callee, tr *trace.Trace) (Result, error) {
+func (b *Book) find(c *callee, aliases bool, tr *trace.Trace) (Result, error) {
 	for _, key := range c.keys() {
 		if store.IsTemplate(key) {
 			continue
@@ -187,6 +199,9 @@ func (b *Book) find(c *callee, tr *trace.Trace) (Result, error) {
 		if has {
 			tr.Add(trace.Step{Rule: "user", Subject: string(key), Table: "users", Verdict: trace.Match})
 			return Result{Outcome: gatewaymap.Found, URIs: []string{string(key.AppendURI(nil))}, Users: true}, nil
+		}
+		if !aliases {
+			continue
 		}
 		rows, err := b.Names.Aliases(string(key))
 		if err != nil {

@@ -2,9 +2,11 @@ package plan
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
+	"sipd/canonicalize"
 	"sipd/store"
 )
 
@@ -60,7 +62,9 @@ func (e *BrokenError) Error() string {
 type Change struct {
 	Actor, Action, Object string
 	Force                 bool // also when plan tests break
+	DryRun                bool // nothing is changed; the report says what would be
 	Home                  string
+	Ask                   canonicalize.Arguments
 	Canonical             func(host []byte) (domain string, local bool)
 }
 
@@ -129,13 +133,19 @@ func (c *Change) Apply(ctx context.Context, a store.PlanAdmin, do func(store.Pla
 			}
 			detail = "forced, " + broken.Error() + "\n" + detail
 		}
+		if c.DryRun {
+			return errDryRun
+		}
 		return tx.Audit(&store.AuditEntry{Actor: c.Actor, Action: c.Action, Object: c.Object, Detail: detail})
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, errDryRun) {
 		return nil, err
 	}
 	return report, nil
 }
+
+// errDryRun undoes what a dry run has done.
+var errDryRun = errors.New("dry run")
 
 type compiled struct {
 	problems []Problem
@@ -149,6 +159,6 @@ func (c *Change) run(tx store.PlanTx, tests []store.PlanTest) ([]TestResult, com
 		return nil, compiled{}, err
 	}
 	p, problems := Compile(rows, nil)
-	results, err := (&Book{Plan: p, Names: tx, Home: c.Home, Canonical: c.Canonical}).Run(tests)
+	results, err := (&Book{Plan: p, Names: tx, Home: c.Home, Ask: c.Ask, Canonical: c.Canonical}).Run(tests)
 	return results, compiled{problems, p.Warnings}, err
 }

@@ -108,6 +108,11 @@ func TestApply(t *testing.T) {
 	}
 	before = entries()
 	change.Force = true
+	dry := change
+	dry.DryRun = true
+	if report, err = dry.Apply(ctx, db, breaks["rule"]); err != nil || len(report.Broken) != 1 || entries() != before {
+		t.Errorf("dry run: got %+v, %v; want the broken test and nothing changed", report, err)
+	}
 	report, err = change.Apply(ctx, db, breaks["rule"])
 	if err != nil || len(report.Broken) != 1 {
 		t.Fatalf("got %+v, %v; want the broken test", report, err)

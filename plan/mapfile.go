@@ -41,10 +41,14 @@ func CheckGatewayMap(lines []pattern.Line, rows *store.PlanRows) error {
 		if err := r.Check(); err != nil {
 			faults = append(faults, fmt.Errorf("line %d: %w", l.Number, err))
 		}
+		var missing []string
 		for _, c := range l.Classes {
 			if c != "*" && !rows.HasClass(c) {
-				faults = append(faults, fmt.Errorf("line %d: %w: there is no gateway class %s: write `sipd class add %s` first", l.Number, store.ErrInvalid, c, c))
+				missing = append(missing, c)
 			}
+		}
+		if len(missing) > 0 {
+			faults = append(faults, fmt.Errorf("line %d: %w: there is no gateway class %s: write `sipd class add %s` first", l.Number, store.ErrInvalid, strings.Join(missing, ", "), missing[0]))
 		}
 	}
 	return errors.Join(faults...)

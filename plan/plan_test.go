@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"sipd/canonicalize"
 	"sipd/canonicalize/pattern"
 	"sipd/plan"
 	"sipd/sipaddr"
@@ -143,8 +144,24 @@ func TestRoute(t *testing.T) {
 	for _, s := range tr.Steps() {
 		steps = append(steps, fmt.Sprint(s.Rule, " ", s.Verdict, " ", s.Table, s.Row))
 	}
-	if got, want := strings.Join(steps, ", "), "user no match 0, dial plan match dialplan100, alias match aliases1"; got != want {
+	if got, want := strings.Join(steps, ", "), "dial plan match dialplan100, user no match 0, alias match aliases1"; got != want {
 		t.Errorf("got %s, want %s", got, want)
+	}
+	// An emergency rule comes ahead of who has the number, and whoever calls gets through.
+	rows := campus(t)
+	rows.DialRules = append(rows.DialRules, store.DialRule{ID: 150, Position: 1, Pattern: "201", Target: "tel:+44999", Emergency: true, Enabled: true})
+	b = book(t, rows)
+	if r, err := b.Route("201", "", nil); err != nil || r.String() != "sip:901144999@gw" || !r.Emergency {
+		t.Errorf("emergency: got %+v, %v", r, err)
+	}
+	for _, tt := range []struct {
+		ask  canonicalize.Arguments
+		want string
+	}{{canonicalize.Arguments{Database: true}, "nomatch"}, {canonicalize.Arguments{DialPlan: true}, "denied"}} {
+		b.Ask = tt.ask
+		if r, err := b.Route("7042", "", nil); err != nil || r.String() != tt.want {
+			t.Errorf("%+v: got %s, %v; want %s", tt.ask, r.String(), err, tt.want)
+		}
 	}
 }
 

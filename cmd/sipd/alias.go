@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sipd/cmd/sipd/numbers"
 	"sipd/sipaddr"
 	"sipd/store"
 	"sipd/store/provision"
@@ -29,6 +30,7 @@ func viewAlias(r *store.Alias) aliasView {
 func (a *app) aliasCommand() *cobra.Command {
 	var isGroup bool
 	var priority int
+	var mode numbers.Mode
 	add := &cobra.Command{
 		Use:     "add ALIAS USER",
 		Short:   "Let a name or an extension lead to a user",
@@ -40,17 +42,18 @@ func (a *app) aliasCommand() *cobra.Command {
 			if isGroup {
 				kind = store.Group
 			}
-			return a.addAlias(ctx, s, args[0], args[1], kind, priority)
+			return a.addAlias(ctx, s, args[0], args[1], &store.Alias{Kind: kind, Priority: priority}, mode)
 		}),
 	}
 	add.Flags().BoolVar(&isGroup, "group", false, "the alias is a group and the user one of its members")
 	add.Flags().IntVar(&priority, "priority", 0, "order among the rows of one alias, lowest first")
 	list := &cobra.Command{Use: "list [ALIAS]", Short: "List aliases", Args: cobra.MaximumNArgs(1), RunE: a.inDatabase(a.listAliases)}
-	rm := &cobra.Command{Use: "rm ALIAS [USER]", Short: "Remove an alias, or one user of it", Args: cobra.RangeArgs(1, 2), RunE: a.inDatabase(a.removeAlias)}
+	rm := &cobra.Command{Use: "rm ALIAS [USER]", Short: "Remove an alias, or one user of it", Args: cobra.RangeArgs(1, 2), RunE: a.inDatabase(func(ctx context.Context, s *session, args []string) error { return a.removeAlias(ctx, s, args, mode) })}
+	numbers.ForceFlag(&mode, add, rm)
 	return group("alias", "Names, extensions and groups that lead to users", add, list, rm)
 }
 
-func (a *app) addAlias(ctx context.Context, s *session, alias, user string, kind store.AliasKind, priority int) error {
+func (a *app) addAlias(ctx context.Context, s *session, alias, user string, row *store.Alias, mode numbers.Mode) error {
 	rows, err := s.Domains(ctx)
 	if err != nil {
 		return err
@@ -67,8 +70,11 @@ func (a *app) addAlias(ctx context.Context, s *session, alias, user string, kind
 	if name == key {
 		return usage(fmt.Errorf("%s is the user himself; write another name for the alias", key))
 	}
-	row := &store.Alias{Alias: string(name), PrimaryUser: key, Kind: kind, Priority: priority}
-	switch err := s.AddAlias(ctx, row); {
+	row.Alias, row.PrimaryUser = string(name), key
+	err = a.numbers().Change(ctx, s, "alias add", row.Alias, mode, func(tx store.PlanTx) (string, error) {
+		return fmt.Sprintf("+ %+v", viewAlias(row)), tx.AddAlias(row)
+	})
+	switch {
 	case errors.Is(err, store.ErrExists):
 		return fmt.Errorf("alias %s leads to %s already; `sipd alias list %s` shows it", name, key, name)
 	case errors.Is(err, store.ErrNotFound):
@@ -129,7 +135,7 @@ func (s *session) aliasName(ctx context.Context, text string) (string, error) {
 	return string(name), usage(err)
 }
 
-func (a *app) removeAlias(ctx context.Context, s *session, args []string) error {
+func (a *app) removeAlias(ctx context.Context, s *session, args []string, mode numbers.Mode) error {
 	name, err := s.aliasName(ctx, args[0])
 	if err != nil {
 		return err
@@ -141,7 +147,10 @@ func (a *app) removeAlias(ctx context.Context, s *session, args []string) error 
 		}
 		shown += " of " + user
 	}
-	switch err := s.RemoveAlias(ctx, name, sipaddr.AOR(user)); {
+	err = a.numbers().Change(ctx, s, "alias rm", name, mode, func(tx store.PlanTx) (string, error) {
+		return "- " + shown, tx.RemoveAlias(name, sipaddr.AOR(user))
+	})
+	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return fmt.Errorf("there is no alias %s; `sipd alias list` shows those that are", shown)
 	case err != nil:

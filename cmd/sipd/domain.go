@@ -132,36 +132,3 @@ func (a *app) removeDomain(ctx context.Context, s *session, args []string) error
 	}
 	return a.say(map[string]string{"removed": name}, "removed domain %s", name)
 }
-
-func (a *app) classCommand() *cobra.Command {
-	add := &cobra.Command{Use: "add NAME", Short: "Add a gateway class", Args: cobra.ExactArgs(1),
-		RunE: a.inDatabase(func(ctx context.Context, s *session, args []string) error {
-			c, err := s.AddClass(ctx, args[0])
-			if errors.Is(err, store.ErrExists) {
-				return fmt.Errorf("gateway class %s is there already; `sipd class list` shows it", args[0])
-			}
-			if err != nil {
-				return err
-			}
-			return a.say(map[string]string{"name": c.Name}, "added gateway class %s", c.Name)
-		})}
-	list := &cobra.Command{Use: "list", Short: "List the gateway classes", Args: cobra.NoArgs,
-		RunE: a.inDatabase(func(ctx context.Context, s *session, _ []string) error {
-			classes, err := s.Classes(ctx)
-			if err != nil {
-				return err
-			}
-			names := make([]string, len(classes))
-			for i, c := range classes {
-				names[i] = c.Name
-			}
-			if a.json {
-				return a.printJSON(names)
-			}
-			for _, n := range names {
-				fmt.Fprintln(a.stdout, visible(n))
-			}
-			return nil
-		})}
-	return group("class", "Gateway classes: what a user may call", add, list)
-}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sipd/cmd/sipd/numbers"
 	"sipd/store"
 )
 
@@ -143,7 +144,8 @@ func (a *app) command() *cobra.Command {
 	run := &cobra.Command{Use: "run", Short: "Serve until TERM or INT", Args: cobra.NoArgs, RunE: a.action(a.run)}
 	a.serve.add(run.Flags())
 	root.AddCommand(run, a.quickstartCommand(), a.dbCommand(), a.userCommand(), a.aliasCommand(), a.thirdPartyCommand(), a.domainCommand(),
-		a.classCommand(), a.peerCommand(), a.regCommand(), a.explainCommand(), a.dnsCommand(), a.locatorCommand(), a.confCommand())
+		a.peerCommand(), a.regCommand(), a.explainCommand(), a.dnsCommand(), a.locatorCommand(), a.confCommand())
+	root.AddCommand(a.numbers().Commands()...)
 	return root
 }
 
@@ -165,6 +167,21 @@ func (a *app) inDatabase(do func(ctx context.Context, s *session, args []string)
 		defer s.close()
 		return do(ctx, s, args)
 	})
+}
+
+// numbers is what the commands about numbers need of this program.
+func (a *app) numbers() *numbers.Program {
+	return &numbers.Program{
+		Stdin: a.stdin, Stdout: a.stdout, Stderr: a.stderr, Env: a.env, Group: group, Say: a.say, JSON: func() bool { return a.json }, Usage: usage, Visible: visible,
+		Failed: func() error { return quietError{exitFailed} },
+		Run: func(do func(context.Context, numbers.Database, []string) error) func(*cobra.Command, []string) error {
+			return a.inDatabase(func(ctx context.Context, s *session, args []string) error { return do(ctx, s, args) })
+		},
+		Table: func(header ...string) (func(...string), func() error) {
+			t := newTable(a.stdout, header...)
+			return t.row, t.end
+		},
+	}
 }
 
 // group makes a command that only has sub-commands.

@@ -111,6 +111,9 @@ func (s *session) settings(ctx context.Context, overrides ...config.Value) (*con
 	return settings, usage(err)
 }
 
+// Configured is settings without overrides.
+func (s *session) Configured(ctx context.Context) (*config.Settings, error) { return s.settings(ctx) }
+
 // parseSet reads --set Name=value.
 func parseSet(texts []string) ([]config.Value, error) {
 	values := make([]config.Value, 0, len(texts))

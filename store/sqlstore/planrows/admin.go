@@ -208,9 +208,21 @@ func (a Admin) serial(ctx context.Context, what string, do func(context.Context,
 
 // ChangePlan implements store.PlanAdmin.
 func (a Admin) ChangePlan(ctx context.Context, change func(store.PlanTx) error) error {
-	return a.serial(ctx, "change of the plan", func(ctx context.Context, tx *sql.Tx) error {
-		return change(&planTx{ctx: ctx, tx: tx, cfg: &a.cfg})
+	var own error
+	err := a.serial(ctx, "change of the plan", func(ctx context.Context, tx *sql.Tx) error {
+		own = change(&planTx{ctx: ctx, tx: tx, cfg: &a.cfg})
+		return own
 	})
+	if own == nil {
+		return err
+	}
+	// What change says is for people as it is, unless it is the database's and has been given a name.
+	for _, sentinel := range [...]error{store.ErrExists, store.ErrNotFound, store.ErrInvalid, store.ErrNotMigrated} {
+		if errors.Is(err, sentinel) && !errors.Is(own, sentinel) {
+			return err
+		}
+	}
+	return own
 }
 
 // planTx implements store.PlanTx. It lives as long as the call that made it.
