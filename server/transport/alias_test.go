@@ -60,6 +60,7 @@ func TestAlias(t *testing.T) {
 		{"and who asks for nobody", ca.client(t, x509.Certificate{IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}), "127.0.0.1", port, "", port, true},
 		{"another address in the certificate", ca.client(t, x509.Certificate{IPAddresses: []net.IP{net.IPv4(192, 0, 2, 1)}}), "192.0.2.1", port, "", port, false},
 		{"no certificate", &tls.Config{ServerName: "b.example", RootCAs: ca.roots}, "a.example", port, "a.example", port, false},
+		{"no certificate, and who asks for nobody", &tls.Config{ServerName: "b.example", RootCAs: ca.roots}, "127.0.0.1", port, "", port, false},
 		{"TCP", nil, "a.example", port, "a.example", port, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
