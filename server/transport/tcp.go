@@ -254,9 +254,10 @@ func (s *Sockets) await(nc *net.TCPConn, message bool) error {
 
 // Why a connection was closed here.
 var (
-	errPartial = errors.New("transport: a message did not arrive in time")
-	errIdle    = errors.New("transport: idle")
-	errTooLong = errors.New("transport: message too long")
+	errPartial   = errors.New("transport: a message did not arrive in time")
+	errIdle      = errors.New("transport: idle")
+	errTooLong   = errors.New("transport: message too long")
+	errForgotten = errors.New("transport: too many domains since this one was asked for") // see Domains
 )
 
 // stream is the bytes of a connection that are not yet a message.

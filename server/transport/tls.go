@@ -1,9 +1,9 @@
 package transport
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"math"
 	"net"
@@ -49,10 +49,7 @@ func (d *Domains) Number(name string) (n Domain, ok bool) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if n := d.young.numbers[name]; n != 0 {
-		return n, true
-	}
-	if n = d.old.numbers[name]; n == 0 {
+	if n = cmp.Or(d.young.numbers[name], d.old.numbers[name]); n == 0 {
 		if d.last == math.MaxUint32 {
 			return 0, false
 		}
@@ -72,14 +69,8 @@ func (d *Domains) Number(name string) (n Domain, ok bool) {
 func (d *Domains) Name(n Domain) string {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	if name := d.young.names[n]; name != "" {
-		return name
-	}
-	return d.old.names[n]
+	return cmp.Or(d.young.names[n], d.old.names[n])
 }
-
-// errForgotten: nobody knows any more whom the certificate must speak for, and without a name none would be asked for.
-var errForgotten = errors.New("transport: too many domains since this one was asked for")
 
 // handshake makes nc a TLS connection, within the handshake limit.
 func (s *Sockets) handshake(c *conn, nc *net.TCPConn, rc syscall.RawConn, accepted bool) (*tlsConn, error) {
@@ -99,7 +90,7 @@ func (s *Sockets) handshake(c *conn, nc *net.TCPConn, rc syscall.RawConn, accept
 		t.Conn = tls.Server(&t.below, s.tls.Server)
 	} else {
 		domain := s.tls.Domains.Name(c.flow.Domain)
-		if domain == "" && c.flow.Domain != 0 {
+		if domain == "" && c.flow.Domain != 0 { // Without a name anybody would be good.
 			return nil, errForgotten
 		}
 		t.Conn = tls.Client(&t.below, s.tls.Client(domain))
