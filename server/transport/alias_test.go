@@ -133,8 +133,10 @@ func TestAliasMoves(t *testing.T) {
 	if find(8) != young.Conn {
 		t.Error("got the old connection, want the new one")
 	}
+	gone := s.table.byConnID(old.Conn)
 	p.Close()
 	next(t, rec.closed)
+	s.table.alias(gone, []remoteKey{{TLS, d, netip.MustParseAddrPort("127.0.0.1:8")}}) // It closed while its request was read.
 	if find(8) != young.Conn {
 		t.Error("got no connection, want the new one to stay")
 	}
