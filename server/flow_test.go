@@ -184,7 +184,7 @@ func boot(t *testing.T, n *siptest.Net, f *flow.Flow, mem *storetest.Mem, log *r
 	p.resolver = resolve.New(resolve.Config{Servers: []netip.AddrPort{siptest.NameServerAddr}, Support: support(n), Exchange: n.Names.Exchange})
 	p.server, err = server.New(server.Config{
 		Net: n, Tables: tables.Snapshot, Location: loc, RequestLog: write, Log: slog.New(slog.DiscardHandler),
-		Resolver: p.resolver, Domains: &n.Domains,
+		Resolver: p.resolver, Domains: &n.Domains, Draw: func(int) int { return 0 },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -223,6 +223,7 @@ func fill(t *testing.T, mem *storetest.Mem, f *flow.Flow) {
 	for _, name := range append([]string{flow.Domain}, f.Domains...) {
 		must(mem.AddDomain(ctx, &store.Domain{Name: name}))
 	}
+	classes := addClasses(t, mem, f)
 	ids := map[string]int64{}
 	for _, u := range f.Users {
 		key := sipaddr.AOR(u.AOR)
@@ -231,6 +232,7 @@ func fill(t *testing.T, mem *storetest.Mem, f *flow.Flow) {
 		if u.Redirect {
 			row.DefaultAction = store.Redirect
 		}
+		row.GatewayClassID = classes[u.Class]
 		var creds []store.Credential
 		for _, name := range []string{key.User(), u.AOR} {
 			for alg, hash := range map[store.Algorithm]digest.Algorithm{store.MD5: digest.MD5, store.SHA256: digest.SHA256} {
@@ -246,8 +248,13 @@ func fill(t *testing.T, mem *storetest.Mem, f *flow.Flow) {
 		if a.Group {
 			row.Kind = store.Group
 		}
+		var err error
+		row.RingMode, err = store.ParseRingMode(a.Ring)
+		must(err)
+		row.Delay = a.Delay
 		must(mem.AddAlias(ctx, &row))
 	}
+	addNumbers(t, mem, f, classes)
 	for _, p := range f.ThirdParties {
 		_, err := mem.AddThirdParty(ctx, sipaddr.AOR(p.User), sipaddr.AOR(p.Registrant))
 		must(err)

@@ -30,6 +30,7 @@ type Config struct {
 	MaxOpen    int                 // as in proxy.Config
 	Resolver   proxy.Resolver      // of next hops that are names; nil: there are none
 	Domains    *transport.Domains  // as in proxy.Config
+	Draw       func(n int) int     // a random number below n, for the order of gateways; nil: math/rand's
 	Asker      Asker               // of what no table says (EnumRoot, Locator); nil: nobody is asked
 	Machine    func() target.Names // mail aliases and full names, now; nil: there are none
 	Log        *slog.Logger
@@ -97,6 +98,9 @@ func New(cfg Config) (*Server, error) {
 		verifier: auth.NewVerifier(),
 		seed:     maphash.MakeSeed(),
 		commits:  cfg.Net.NewOut(),
+	}
+	if cfg.Draw != nil {
+		s.gateways.DrawBy(cfg.Draw)
 	}
 	s.recursion, s.further, s.asker, s.machine = s.recurse, s.forwards, cfg.Asker, cfg.Machine
 	s.scratch.New = func() any {

@@ -274,12 +274,14 @@ func (r *runner) checkForwarded(origin *sentMessage, s *flow.Step, m *sipMessage
 	return sameLines(origin.lines, m.lines, touched, nil)
 }
 
-// private tells whether a header line is one that trust and privacy may take away or put in (RFC 3325), and the flow says what is
-// expected of it.
+// private tells whether a header line is one that trust and privacy may take away or put in (RFC 3325), or one that says how a call was
+// forwarded (RFC 5806, 7044), and the flow says what is expected of it.
 func private(l line, s *flow.Step) bool {
 	switch l.name {
 	case "p-asserted-identity", "p-preferred-identity", "proxy-require":
 		return slices.ContainsFunc(s.Heads, func(h flow.Head) bool { return h.Name == l.name })
+	case "diversion", "history-info": // They come together.
+		return slices.ContainsFunc(s.Heads, func(h flow.Head) bool { return h.Name == "diversion" || h.Name == "history-info" })
 	}
 	return false
 }

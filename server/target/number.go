@@ -23,8 +23,9 @@ const (
 // aliases and full names, then the dial plan and, with what that makes of it, users and aliases once more. A number is looked for as
 // it is written, which may be a name, and then in its one form.
 func (d *Decision) find(t Tables, u *sipaddr.URI, dom *cache.Domain) finding {
+	d.aor = d.aor[:0]
 	if u.Scheme != sipaddr.TEL {
-		d.aor = appendCanonical(d.aor[:0], u, dom.Canonical)
+		d.aor = appendCanonical(d.aor, u, dom.Canonical)
 		if is := d.usersOf(t, d.aor); is != nobody {
 			return is
 		}
@@ -63,8 +64,9 @@ func (d *Decision) planned(t Tables, rule *canonicalize.Rule) finding {
 		d.rule = rule.ID
 		return elsewhere
 	}
+	d.aor = d.aor[:0]
 	if u.Scheme != sipaddr.TEL {
-		d.aor = appendCanonical(d.aor[:0], &u, dom.Canonical)
+		d.aor = appendCanonical(d.aor, &u, dom.Canonical)
 		if is := d.usersOf(t, d.aor); is != nobody {
 			return is
 		}

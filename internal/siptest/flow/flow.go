@@ -24,6 +24,12 @@ type Flow struct {
 	Aliases []Alias
 	Trusted []Trusted
 
+	Classes  []string // gateway classes, each once
+	DialPlan []DialRule
+	Gateways []GatewayRule
+	Trunks   []Trunk
+	Forwards []Forward
+
 	ThirdParties []ThirdParty
 	Settings     []Setting
 	Peers        []*Peer
@@ -43,12 +49,41 @@ type User struct {
 	Password string
 	Redirect bool // his calls are redirected, not proxied
 	Disabled bool
+	Class    string // gateway class, "" for none
 }
 
 // Alias is another name of a user.
 type Alias struct {
 	Alias, AOR string
 	Group      bool
+	Ring       string // "", parallel, serial
+	Delay      int    // in seconds
+}
+
+// DialRule is a row of dialplan.
+type DialRule struct {
+	Pattern, Target string
+	Emergency       bool
+}
+
+// GatewayRule is a row of gatewaymap. Those of one position are a hunt group.
+type GatewayRule struct {
+	Position                 int
+	Pattern, Classes, Target string
+	Weight                   int
+}
+
+// Trunk is a row of gateways.
+type Trunk struct {
+	Name, URI, Nets, TLSName string
+	Class                    string // of its own calls
+	Drained, Disabled        bool
+}
+
+// Forward is a row of forwards.
+type Forward struct {
+	AOR, Kind, Target string
+	Seconds           int
 }
 
 // ThirdParty is a row of third_parties: the registrant may register for the user.

@@ -41,6 +41,17 @@ func TestParseErrors(t *testing.T) {
 		{"not slow", head + "dns slow=never\n", "want slow=0.5s"},
 		{"empty dns", head + "dns\n", "want: dns sip1"},
 		{"bad listener", head + "listens smoke\n", "is none of udp, tcp, tls, ipv4, ipv6"},
+		{"bad alias", head + "alias sales bob crowd\n", "want: alias"},
+		{"bad delay", head + "alias sales bob group delay=soon\n", "want: alias"},
+		{"bad class", head + "class a b\n", "want: class"},
+		{"bad dial plan", head + "dialplan 911\n", "want: dialplan"},
+		{"bad word of the dial plan", head + "dialplan 911 sip:911@psap urgent\n", "want: dialplan"},
+		{"bad gateway", head + "gateway 1* staff\n", "want: gateway"},
+		{"bad weight", head + "gateway 1* staff sip:$@gw heavy\n", "want: gateway"},
+		{"or of nothing", head + "or 1* staff sip:$@gw\n", "below a gateway line"},
+		{"bad trunk", head + "trunk gw\n", "want: trunk"},
+		{"bad forward", head + "forward bob sometimes sip:x@y\n", "want: forward"},
+		{"bad time of a forward", head + "forward bob noanswer sip:x@y soon\n", "want: forward"},
 		{"bad user", "# RFC 3261 1: x\nuser bob sometimes\n", "sometimes"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

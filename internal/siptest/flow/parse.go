@@ -102,6 +102,8 @@ func (p *parser) line(l string) error {
 		return p.user(words[1:])
 	case "alias":
 		return p.alias(words[1:])
+	case "class", "dialplan", "gateway", "or", "trunk", "forward":
+		return p.numbers(words)
 	case "thirdparty":
 		if len(words) != 3 {
 			return fmt.Errorf("want: thirdparty USER REGISTRANT")
@@ -141,12 +143,12 @@ func (p *parser) line(l string) error {
 	case "log":
 		return p.log(l, words[1:])
 	default:
-		return fmt.Errorf("%q is none of domain, user, alias, thirdparty, trusts, set, peer, dns, listens, at, ignore, quiet, log", words[0])
+		return fmt.Errorf("%q is none of domain, user, alias, class, dialplan, gateway, or, trunk, forward, thirdparty, trusts, set, peer, dns, listens, at, ignore, quiet, log", words[0])
 	}
 	return nil
 }
 
-// user reads: user NAME[@DOMAIN] [never|requested|required] [redirect] [disabled] [password=P].
+// user reads: user NAME[@DOMAIN] [never|requested|required] [redirect] [disabled] [password=P] [class=C].
 func (p *parser) user(words []string) error {
 	if len(words) == 0 {
 		return fmt.Errorf("want: user bob@example.org never")
@@ -162,8 +164,10 @@ func (p *parser) user(words []string) error {
 			u.Disabled = true
 		case "password":
 			u.Password = value
+		case "class":
+			u.Class = p.class(value)
 		default:
-			return fmt.Errorf("%q is none of never, requested, required, redirect, disabled, password=", w)
+			return fmt.Errorf("%q is none of never, requested, required, redirect, disabled, password=, class=", w)
 		}
 	}
 	p.f.Users = append(p.f.Users, u)
@@ -176,15 +180,6 @@ func aor(s string) string {
 		return s
 	}
 	return s + "@" + Domain
-}
-
-// alias reads: alias NAME USER [group].
-func (p *parser) alias(words []string) error {
-	if len(words) < 2 || len(words) > 3 || len(words) == 3 && words[2] != "group" {
-		return fmt.Errorf("want: alias sales@example.org bob@example.org [group]")
-	}
-	p.f.Aliases = append(p.f.Aliases, Alias{Alias: aor(words[0]), AOR: aor(words[1]), Group: len(words) == 3})
-	return nil
 }
 
 func (p *parser) trusts(words []string) error {
