@@ -215,6 +215,71 @@ func TestPlanTestsGuardChanges(t *testing.T) {
 	}
 }
 
+// What plan tests say of a number is what a call would do.
+func TestPlanTestsAgreeWithCalls(t *testing.T) {
+	d, _ := numbersDatabase(t)
+	must(t, "dialplan", "add", "911", "sip:911@psap.example.org", "--emergency", d)
+	must(t, "alias", "add", "201", "bob@example.com", d)
+	must(t, "alias", "add", "300", "alice@example.com", d)
+	must(t, "alias", "add", "300", "bob@example.com", d)
+	for user, class := range map[string]string{"bob@example.com": "student", "carol@example.com": "phd"} {
+		must(t, "user", "set", user, "-c", class, d)
+		for _, number := range []string{"7042", "7139", "7242", "95551234", "911", "201", "300", "+18005551234", "+19145551234", "8", "sip:carol@example.com", "sip:x@example.com"} {
+			uri := number
+			if !strings.Contains(number, ":") {
+				uri = "sip:" + number + "@example.com"
+			}
+			var call struct {
+				Status  int
+				Targets []struct{ URI string }
+			}
+			if err := json.Unmarshal([]byte(must(t, "explain", uri, "--from", user, "--json", d)), &call); err != nil {
+				t.Fatal(err)
+			}
+			var uris []string
+			for _, target := range call.Targets {
+				uris = append(uris, target.URI)
+			}
+			does := strings.Join(uris, " ")
+			switch call.Status {
+			case 403:
+				does = "denied"
+			case 404:
+				does = "nomatch"
+			case 485:
+				does = "ambiguous"
+			case 480:
+				does = "a user"
+			}
+			must(t, "plantest", "add", number, "nomatch", "--class", class, d)
+			var tests []struct {
+				ID            int64
+				Number, Class string
+				Got           string
+			}
+			r := callJSON(t, &tests, "plantest", "run", d)
+			last := tests[len(tests)-1]
+			got := last.Got
+			if strings.HasSuffix(got, "@example.com") {
+				got = "a user"
+			}
+			if got != does || last.Number != number || last.Class != class {
+				t.Errorf("%s for %s: plan tests say %s, a call does %s (%d)", number, class, last.Got, does, r)
+			}
+		}
+	}
+}
+
+// callJSON runs the program with --json and returns its exit status.
+func callJSON(t *testing.T, to any, args ...string) int {
+	t.Helper()
+	r := call(t, "", append(args, "--json")...)
+	if err := json.Unmarshal([]byte(r.out), to); err != nil {
+		t.Fatalf("sipd %s: %v in %q, %s", strings.Join(args, " "), err, r.out, r.err)
+	}
+	return r.code
+}
+
 // Two who import at once do not interleave: the table is one file or the other.
 func TestTwoAdministrators(t *testing.T) {
 	d, dir := numbersDatabase(t)
