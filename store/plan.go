@@ -40,7 +40,7 @@ type Gateway struct {
 	SourceNets     string // networks and addresses its own calls come from, as of TrustedPeer
 	TLSName        string // the domain of the certificate it must show, "" for none
 	InboundClassID int64  // the class of its own calls; 0: none
-	ProbeSeconds   int    // how often it is asked whether it lives; 0: the server's
+	ProbeSeconds   int    // between two questions whether it lives; 0: the server's; -1: it is never asked
 	MaxCalls       int    // 0: any number
 	Weight         int    // 0 counts as 1
 	Enabled        bool
@@ -267,8 +267,8 @@ func (g *Gateway) Normalize() error {
 	switch {
 	case g.InboundClassID != 0 && g.SourceNets == "" && g.TLSName == "":
 		return invalid("gateway %s has a class for its own calls, and nothing says which are its own: write source_nets, tls_name or both", g.Name)
-	case g.ProbeSeconds != 0 && (g.ProbeSeconds < minProbe || g.ProbeSeconds > maxProbe):
-		return invalid("probe_s of gateway %s is %d: write %d to %d, or nothing for the server's", g.Name, g.ProbeSeconds, minProbe, maxProbe)
+	case g.ProbeSeconds != 0 && g.ProbeSeconds != -1 && (g.ProbeSeconds < minProbe || g.ProbeSeconds > maxProbe):
+		return invalid("probe_s of gateway %s is %d: write %d to %d, nothing for the server's, or -1 for never", g.Name, g.ProbeSeconds, minProbe, maxProbe)
 	case g.MaxCalls < 0 || g.MaxCalls > maxCalls:
 		return invalid("max_calls of gateway %s is %d: write 1 to %d, or nothing for any number", g.Name, g.MaxCalls, maxCalls)
 	case g.Weight < 0 || g.Weight > MaxWeight:

@@ -32,7 +32,7 @@ CREATE TABLE gateways (
   source_nets      text NOT NULL DEFAULT '',
   tls_name         text NOT NULL DEFAULT '',
   inbound_class_id bigint REFERENCES gateway_classes (id),
-  probe_s          integer CHECK (probe_s > 0),
+  probe_s          integer CHECK (probe_s > 0 OR probe_s = -1),
   max_calls        integer CHECK (max_calls > 0),
   weight           integer NOT NULL DEFAULT 1 CHECK (weight BETWEEN 0 AND 65535),
   enabled          boolean NOT NULL DEFAULT true,

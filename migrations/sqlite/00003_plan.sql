@@ -33,7 +33,7 @@ CREATE TABLE gateways (
   source_nets      TEXT NOT NULL DEFAULT '' CHECK (typeof(source_nets) = 'text'),
   tls_name         TEXT NOT NULL DEFAULT '' CHECK (typeof(tls_name) = 'text'),
   inbound_class_id INTEGER REFERENCES gateway_classes (id),
-  probe_s          INTEGER CHECK (probe_s > 0 AND typeof(probe_s) IN ('integer', 'null')),
+  probe_s          INTEGER CHECK ((probe_s > 0 OR probe_s = -1) AND typeof(probe_s) IN ('integer', 'null')),
   max_calls        INTEGER CHECK (max_calls > 0 AND typeof(max_calls) IN ('integer', 'null')),
   weight           INTEGER NOT NULL DEFAULT 1 CHECK (weight BETWEEN 0 AND 65535),
   enabled          INTEGER NOT NULL DEFAULT 1 CHECK (enabled IN (0, 1)),

@@ -63,7 +63,7 @@ func (f *gatewayFlags) add(c *cobra.Command) {
 	fs.StringArrayVar(&f.nets, "net", nil, "a network or `address` its own calls come from; repeatable")
 	fs.StringVar(&f.tls, "tls-name", "", "the `domain` of the certificate it must show")
 	fs.StringVar(&f.class, "class", "", "the gateway `class` of its own calls; NULL for none")
-	fs.IntVar(&f.probe, "probe", 0, "`seconds` between questions whether it lives; 0 for the server's")
+	fs.IntVar(&f.probe, "probe", 0, "`seconds` between questions whether it lives; 0 for the server's 30, -1 for never")
 	fs.IntVar(&f.calls, "max-calls", 0, "how many calls it takes at a time; 0 for any number")
 	fs.IntVar(&f.weight, "weight", 1, "its share of the calls of a hunt group")
 	fs.StringVar(&f.comment, "comment", "", "a `note` for people")

@@ -96,7 +96,7 @@ func testPlan(t *testing.T, s store.Store) {
 	must(t, setPlan(t, s, func(_ store.PlanTx, p *store.PlanRows) error {
 		p.DialRules[1].Enabled = false
 		p.DialRules = append(p.DialRules[1:], store.DialRule{Position: 30, Pattern: "7???", Target: "tel:+1212939$", Enabled: true})
-		p.Gateways[0].InboundClassID, p.Gateways[0].MaxCalls, p.Gateways[0].Drained = p.Classes[0].ID, 0, false
+		p.Gateways[0].InboundClassID, p.Gateways[0].MaxCalls, p.Gateways[0].Drained, p.Gateways[0].ProbeSeconds = p.Classes[0].ID, 0, false, -1
 		return nil
 	}))
 	after, err := s.Plan(ctx)
@@ -104,8 +104,8 @@ func testPlan(t *testing.T, s store.Store) {
 	if len(after.DialRules) != 2 || after.DialRules[0].ID != got.DialRules[1].ID || after.DialRules[0].Enabled || after.DialRules[1].Pattern != "7???" {
 		t.Errorf("got %+v, want the second rule switched off, and a new one", after.DialRules)
 	}
-	if g := after.Gateways[0]; g.ID != got.Gateways[0].ID || g.InboundClassID != got.Classes[0].ID || g.MaxCalls != 0 || g.Drained {
-		t.Errorf("got %+v, want the class and no limit", g)
+	if g := after.Gateways[0]; g.ID != got.Gateways[0].ID || g.InboundClassID != got.Classes[0].ID || g.MaxCalls != 0 || g.Drained || g.ProbeSeconds != -1 {
+		t.Errorf("got %+v, want the class, no limit and no probes", g)
 	}
 	// What is refused changes nothing.
 	stop := errors.New("stop")
@@ -121,6 +121,7 @@ func testPlan(t *testing.T, s store.Store) {
 		{"pattern", func(p *store.PlanRows) { p.DialRules[0].Pattern = "7(" }, store.ErrInvalid, "column 2"},
 		{"target", func(p *store.PlanRows) { p.DialRules[0].Target = "mailto:$@x" }, store.ErrInvalid, "mailto"},
 		{"no such class", func(p *store.PlanRows) { p.GatewayRules[0].Classes = "staff,phd" }, store.ErrInvalid, "class add phd"},
+		{"probes", func(p *store.PlanRows) { p.Gateways[0].ProbeSeconds = -2 }, store.ErrInvalid, "or -1 for never"},
 		{"bad gateway", func(p *store.PlanRows) { p.Gateways[0].URI = "tel:1" }, store.ErrInvalid, "sip"},
 		{"no such row", func(p *store.PlanRows) { p.DialRules[0].ID += 1000 }, store.ErrNotFound, ""},
 		{"class in use", func(p *store.PlanRows) {
