@@ -17,6 +17,7 @@ type conn struct {
 	s      *Sockets
 	flow   Flow       // set before the connection is in the table; Local of a dialled one before it is read from
 	source netip.Addr // what it counts against; invalid when it was dialled
+	named  bool       // it was dialled for a domain or an address that somebody asked for
 
 	dialling bool        // guarded by table.mu
 	aliases  []remoteKey // guarded by table.mu: what it is found by besides its own keys (RFC 5923)

@@ -3,9 +3,8 @@ package transport
 // maxProven bounds table.proven: a federation of thousands.
 const maxProven = 4096
 
-// prove notes for whom the server that c leads to speaks, as its certificate has proved. A request of a dialog goes where Record-Route
-// leads, most often to an address, which no certificate names: it takes this connection, and when that has closed it goes to nobody
-// but whoever proves the same (RFC 5922 7.3). A telephone, which is dialled for no domain, proves nothing and gives way.
+// prove notes for whom the server that c leads to speaks. A request of a dialog goes where Record-Route leads, most often to an address, which no
+// certificate names: it takes this connection, or later one to whoever proves the same (RFC 5922 7.3). Telephones prove nothing and give way.
 func (t *table) prove(c *conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

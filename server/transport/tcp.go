@@ -33,7 +33,7 @@ func (s *Sockets) sendStream(p *Packet) error {
 		return ErrNoListener
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	c := &conn{s: s, flow: Flow{Proto: to.Proto, Domain: to.Domain, Remote: to.Remote}, cancel: cancel, writing: true}
+	c := &conn{s: s, flow: Flow{Proto: to.Proto, Domain: to.Domain, Remote: to.Remote}, named: to.Domain != 0, cancel: cancel, writing: true}
 	if err := c.push(p.Data, p.Ref); err != nil { // Before it dials: who dials reports why it failed.
 		cancel()
 		return err
@@ -177,7 +177,7 @@ func (s *Sockets) serveConn(c *conn, nc *net.TCPConn, accepted bool) error {
 // hide behind strangers who knock here.
 func (s *Sockets) refusedTLS(c *conn, accepted bool, err error) {
 	name := ""
-	if s.tls != nil {
+	if c.named {
 		name = s.tls.Domains.Name(c.flow.Domain)
 	}
 	if _, noAddr := netip.ParseAddr(name); !accepted && name != "" && noAddr != nil {

@@ -203,7 +203,8 @@ func TestTLSProven(t *testing.T) {
 		return byName(domain)
 	}
 	rec := newRecorder()
-	a := start(t, Config{Listen: listeners("tls:127.0.0.1:0"), TLS: cfg}, rec)
+	var log bytes.Buffer
+	a := start(t, Config{Listen: listeners("tls:127.0.0.1:0"), TLS: cfg, Log: slog.New(slog.NewTextHandler(&log, nil))}, rec)
 	out := a.NewOut()
 	send := func(name string) {
 		t.Helper()
@@ -254,6 +255,9 @@ func TestTLSProven(t *testing.T) {
 	}
 	if f := next(t, rec.failed); !strings.Contains(f.err.Error(), "b.example") {
 		t.Errorf("got %v, want an error that names b.example", f.err)
+	}
+	if got := log.String(); !strings.Contains(got, "level=INFO msg=\"TLS refused\"") || !strings.Contains(got, "b.example") { // The proxy, which has asked for nobody, does not tell.
+		t.Errorf("got log %q, want whose certificate was asked for", got)
 	}
 }
 
