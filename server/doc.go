@@ -12,8 +12,10 @@
 //	reach.go      where responses and requests may go: LocalNets, AllowedNextHops
 //	inquire.go    what no table says: calls that wait for an answer of ENUM or Locator
 //	respond.go    answers of our own, with a transaction and without
+//	probe.go      OPTIONS of our own to gateways (package gateway says when)
 //	log.go        request log rows (BEHAVIOUR D)
 //
-// Its goroutines are the network's workers and the transactions' timers; Run waits for both. A message is handled to its
+// Its goroutines are the network's workers, the transactions' timers, what logs next hops that go and come, and what asks gateways
+// whether they live; Run waits for all. A message is handled to its
 // end by the goroutine that received it. What a commit answers comes from location's committer.
 package server

@@ -102,6 +102,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Draw != nil {
 		s.gateways.DrawBy(cfg.Draw)
 	}
+	s.Follow(cfg.Tables())
 	s.recursion, s.further, s.asker, s.machine = s.recurse, s.forwards, cfg.Asker, cfg.Machine
 	s.scratch.New = func() any {
 		x := &scratch{server: s}
@@ -152,6 +153,7 @@ func (s *Server) Run(ctx context.Context) error {
 	group.Go(func() { failed <- s.net.Run(serve, s) })
 	group.Go(func() { failed <- s.transactions.Run(serve) })
 	group.Go(func() { s.proxy.Report(serve) })
+	group.Go(func() { s.gateways.Run(serve, s, s.log.With("pkg", "gateway")) })
 	var err error
 	select {
 	case err = <-failed:

@@ -212,8 +212,8 @@ func (l *Leg) Response(status int, retryAfter time.Duration, now time.Time) {
 		return
 	}
 	e := Event{Kind: Response, Status: status, RetryAfter: retryAfter}
-	if !l.heard {
-		e.Latency = max(now.Sub(l.began), 1)
+	if d := now.Sub(l.began); !l.heard && d < patience { // Later, it has been away: that is no measure of how fast it answers.
+		e.Latency = max(d, 1)
 	}
 	l.heard = true
 	l.t.happened(l.g, e, now)

@@ -248,17 +248,18 @@ func TestLegsTellOfTheGateway(t *testing.T) {
 	if s := tab.List(ms(9000))[0]; s.Condition != Up {
 		t.Errorf("ringing for long: got %v (%s)", s.Condition, s.Reason)
 	}
-	if got := tab.gateways[1].state.latency; got != 5*time.Second {
-		t.Errorf("got latency %v, want that of the first response, 5s", got)
-	}
-	l.Response(200, 0, ms(60_000))
-	if got := tab.gateways[1].state.latency; got != 5*time.Second {
-		t.Errorf("got latency %v, want that of the first response only", got)
+	latency := func() time.Duration { return tab.gateways[1].state.latency }
+	if got := latency(); got != 0 {
+		t.Errorf("got latency %v of an answer after a silence, want none", got)
 	}
 	other.Again(ms(6000))
-	other.Response(100, 0, ms(6000))
-	if got := tab.gateways[1].state.latency; got > 4*time.Second {
-		t.Errorf("got latency %v: it counts from the last address that was tried", got)
+	other.Response(100, 0, ms(6300))
+	if got := latency(); got != 300*time.Millisecond {
+		t.Errorf("got latency %v, want that since the last address was tried, 300ms", got)
+	}
+	other.Response(200, 0, ms(6900))
+	if got := latency(); got != 300*time.Millisecond {
+		t.Errorf("got latency %v, want that of the first response only", got)
 	}
 	other.Unreachable("broken pipe", ms(7000))
 	if s := tab.List(ms(70_000))[0]; s.Condition != Down || s.Reason != "cannot be reached: broken pipe" {

@@ -185,7 +185,8 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// settle hears what became of a probe. An answer that is late is one all the same; a failure that is late was counted already.
+// settle hears what became of a probe. An answer to one that was given up is one all the same, but says nothing of how fast it
+// answers now: the gateway may have been away in between. A failure that is late was counted already.
 func (t *Table) settle(g *gateway, serial uint64, latency time.Duration, err error) {
 	now := time.Now()
 	t.mu.Lock()
@@ -196,7 +197,7 @@ func (t *Table) settle(g *gateway, serial uint64, latency time.Duration, err err
 		look = true
 		t.settled(g, latency, err, now)
 	case err == nil:
-		look = t.step(g, Event{Kind: ProbeAnswered, Latency: latency}, now)
+		look = t.step(g, Event{Kind: ProbeAnswered}, now)
 		g.answered, g.latency = now, latency
 	}
 	t.mu.Unlock()

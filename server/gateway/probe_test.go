@@ -169,6 +169,9 @@ func TestProbesFindOut(t *testing.T) {
 		if got := tab.is(1); got != Up {
 			t.Errorf("it answers again: got %v, want up", got)
 		}
+		for p.take(""); len(p.take("")) == 0; {
+			time.Sleep(time.Second)
+		}
 		p.answer(after(-1, nil)) // It dies again, which is found out as fast as before.
 		time.Sleep(DefaultProbe*11/10 + probeTimeout + retryProbe + probeTimeout)
 		if got := tab.is(1); got != Down {
@@ -225,8 +228,45 @@ func TestLateAnswerIsOne(t *testing.T) {
 				t.Fatal("it answers, late, and is down")
 			}
 		}
-		if s := tab.List(time.Now())[0]; s.Condition != Degraded || s.Reason != "answers take 5s" || s.Latency != 5*time.Second {
+		if s := tab.List(time.Now())[0]; s.Condition != Up || s.Latency != 5*time.Second {
+			t.Errorf("got %+v, want up", s)
+		}
+	})
+}
+
+func TestSlowAnswers(t *testing.T) {
+	bubble(t, func(tab *Table, p *peers, _ *bytes.Buffer) {
+		p.answer(after(2*time.Second, nil))
+		tab.Configure(one(0), time.Now())
+		time.Sleep(5 * time.Minute)
+		if s := tab.List(time.Now())[0]; s.Condition != Degraded || s.Reason != "answers take 2s" || s.Latency != 2*time.Second {
 			t.Errorf("got %+v, want degraded", s)
+		}
+		p.answer(after(10*time.Millisecond, nil))
+		time.Sleep(5 * time.Minute)
+		if got := tab.is(1); got != Up {
+			t.Errorf("it answers fast: got %v, want up", got)
+		}
+	})
+}
+
+// A gateway that comes back answers all that is still being sent to it: none of that makes it slow.
+func TestBackAfterAnOutage(t *testing.T) {
+	bubble(t, func(tab *Table, p *peers, _ *bytes.Buffer) {
+		back := time.Now().Add(5 * time.Minute)
+		p.answer(func(string) (time.Duration, error) {
+			if d := time.Until(back); d < 32*time.Second {
+				return max(d, time.Millisecond), nil
+			}
+			return -1, nil
+		})
+		tab.Configure(one(0), time.Now())
+		time.Sleep(5*time.Minute + time.Second)
+		for range 60 {
+			if s := tab.List(time.Now())[0]; s.Condition != Up {
+				t.Fatalf("it is back: got %+v, want up", s)
+			}
+			time.Sleep(time.Second)
 		}
 	})
 }

@@ -34,7 +34,7 @@ const (
 	// request is sent twice. fast is where it is well again.
 	slow = time.Second
 	fast = 500 * time.Millisecond
-	// leastTimed answers make a trend.
+	// leastTimed answers make a trend; one of almost patience among them does not.
 	leastTimed = 4
 
 	// calm is how long a gateway stays degraded without further trouble. It gets few calls meanwhile, so that little would be learned by waiting for them.
@@ -213,12 +213,8 @@ func (s *State) time(d time.Duration, now time.Time) {
 	if d <= 0 {
 		return
 	}
-	if s.timed == 0 {
-		s.latency = d
-	} else {
-		s.latency += (d - s.latency) / 4
-	}
 	s.timed = min(s.timed+1, leastTimed)
+	s.latency += (d - s.latency) / time.Duration(s.timed) // The mean of the first; from then on each counts a quarter.
 	switch {
 	case s.timed == leastTimed && s.latency >= slow, s.slow && s.latency > fast:
 		s.slow = true

@@ -100,6 +100,7 @@ func TestStates(t *testing.T) {
 		{"late three times", times(3, late(1)), 2, Up, "", 0},
 		{"late four times", times(4, late(1)), 2, Degraded, "answers take 1.5s", 1.03},
 		{"late once", []at{probed(1, 1), late(2), probed(3, 1), probed(4, 1), probed(5, 1)}, 6, Up, "", 0},
+		{"late at first", []at{probed(1, 3900*time.Millisecond), probed(2, 1), probed(3, 1), probed(4, 1), probed(5, 1)}, 6, Up, "", 0},
 		{"late, then calm", times(4, late(1)), 62, Up, "no more trouble", 61.03},
 		{"late, then in time", append(times(4, late(1)), times(5, probed(2, 10*time.Millisecond))...), 3, Up, "it answers in time again", 2.03},
 		{"late calls", times(4, at{1, Event{Kind: Response, Status: 100, Latency: 3 * time.Second}}), 2, Degraded, "answers take 3s", 1.03},

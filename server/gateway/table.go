@@ -3,7 +3,6 @@ package gateway
 import (
 	"cmp"
 	"math/rand/v2"
-	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -21,11 +20,6 @@ type Config struct {
 	// Probe is the time between two OPTIONS; 0: DefaultProbe; negative: none are sent.
 	Probe   time.Duration
 	Drained bool
-
-	// Who its own calls come from, as with trusted peers, and the gateway class they get ("": none).
-	Nets         []netip.Prefix // IPv4 as such, never mapped into IPv6
-	TLSName      string
-	InboundClass string
 }
 
 // probed tells whether OPTIONS are sent there.

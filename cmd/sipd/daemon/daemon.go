@@ -391,6 +391,9 @@ func (d *daemon) close() error {
 // changed hears of each new snapshot.
 func (d *daemon) changed(s *cache.Snapshot) {
 	d.cfg.Levels.Set(s.Settings.Debug)
+	if d.server != nil { // Else it takes them itself when it is made.
+		d.server.Follow(s)
+	}
 	if d.first == nil || s.Settings == d.seen {
 		return
 	}

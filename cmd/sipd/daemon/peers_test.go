@@ -14,6 +14,7 @@ import (
 	"sipd/config"
 	"sipd/resolve"
 	"sipd/server/certs"
+	"sipd/server/gateway"
 	"sipd/server/proxy"
 	"sipd/server/transport"
 )
@@ -33,11 +34,19 @@ func TestStatusText(t *testing.T) {
 			LookUps: 1, Queued: 2, Waiting: 3, Refused: 4, Entries: 5, Bytes: 6,
 		}),
 		Certificate: certificateStateOf(certs.Status{Names: []string{"example.com"}, NotAfter: noon, DaysLeft: 13.97, Err: errors.New("bad pair"), Since: noon}),
+		Gateways: gatewayStates([]gateway.Status{
+			{ID: 3, Name: "gw1", URI: "sip:192.0.2.1", Condition: gateway.Down, Reason: "OPTIONS: no answer", Since: noon, Calls: 2, MaxCalls: 30,
+				Probe: 30 * time.Second, Answered: noon, Latency: 1234567 * time.Nanosecond},
+			{ID: 4, Name: "gw2", URI: "sip:192.0.2.2", Since: noon},
+		}),
 	}
 	want := map[string]string{
 		"down_hops": `[{"hop":"tls:[2001:db8::1]:5061","domain":"example.net","reason":"no answer","since":"2026-11-20T12:00:00Z","until":"2026-11-20T12:01:00Z"}]`,
 		"resolver": `{"servers":[{"addr":"192.0.2.53:53","answered":7,"failed":2,"silent":true,"last_err":"no answer in time","last_err_at":"2026-11-20T12:00:00Z"},` +
 			`{"addr":"192.0.2.54:53","answered":0,"failed":0,"silent":false}],"look_ups":1,"queued":2,"waiting":3,"refused":4,"cache_entries":5,"cache_bytes":6}`,
+		"gateways": `[{"id":3,"name":"gw1","uri":"sip:192.0.2.1","state":"down","reason":"OPTIONS: no answer","since":"2026-11-20T12:00:00Z","calls":2,"max_calls":30,` +
+			`"probe_s":30,"probe_answer":"2026-11-20T12:00:00Z","probe_latency_ms":1.234},` +
+			`{"id":4,"name":"gw2","uri":"sip:192.0.2.2","state":"up","since":"2026-11-20T12:00:00Z","calls":0}]`,
 		"certificate": `{"names":["example.com"],"not_after":"2026-11-20T12:00:00Z","days_left":13.9,"err":"bad pair","err_since":"2026-11-20T12:00:00Z"}`,
 	}
 	page, err := json.Marshal(st)
@@ -58,7 +67,7 @@ func TestStatusText(t *testing.T) {
 		}
 	}
 	empty, err := json.Marshal(status{DownHops: downHops(nil), Resolver: resolverStateOf(resolve.Status{})})
-	if err != nil || !bytes.Contains(empty, []byte(`"down_hops":[],"resolver":{"servers":[],`)) || !bytes.Contains(empty, []byte(`"certificate":null`)) {
+	if err != nil || !bytes.Contains(empty, []byte(`"down_hops":[],"resolver":{"servers":[],`)) || !bytes.Contains(empty, []byte(`"certificate":null`)) || bytes.Contains(empty, []byte("gateways")) {
 		t.Errorf("got %s and %v, want empty lists, and null without a certificate", empty, err)
 	}
 	if got := len(downHops(make([]proxy.Down, 5*maxDownHops))); got != maxDownHops {

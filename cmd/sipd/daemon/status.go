@@ -40,6 +40,7 @@ type status struct {
 	DownHops    []downHop         `json:"down_hops"` // next hops that have failed lately
 	Resolver    resolverState     `json:"resolver"`
 	Certificate *certificateState `json:"certificate"` // null: no TLS
+	Gateways    []gatewayState    `json:"gateways,omitempty"`
 
 	Panics      int64  `json:"panics"` // caught; anything but 0 is a fault of ours
 	Goroutines  uint64 `json:"goroutines"`
@@ -61,7 +62,8 @@ func (d *daemon) status() status {
 		ResponseContexts: s.Contexts, AnsweredContexts: s.Afterlives, DroppedMessages: s.Dropped,
 		Connections: d.sockets.Conns(), ConnectionsKept: d.sockets.Kept(), DroppedDatagrams: d.sockets.Dropped(),
 		DownHops: downHops(d.server.Down()), Resolver: resolverStateOf(names), Certificate: d.certificateState(now),
-		Panics: s.Panics + int64(d.sockets.Panics()) + names.Panics, Descriptors: descriptors(),
+		Gateways: gatewayStates(d.server.Gateways().List(now)),
+		Panics:   s.Panics + int64(d.sockets.Panics()) + names.Panics, Descriptors: descriptors(),
 	}
 	if c.Err != nil {
 		st.TablesErr = c.Err.Error()
@@ -92,7 +94,7 @@ func (s status) attrs() (list []slog.Attr) {
 		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
 		value := v.Field(i).Interface()
 		switch value.(type) {
-		case []downHop, resolverState, *certificateState:
+		case []downHop, resolverState, *certificateState, []gatewayState:
 			text, err := json.Marshal(value)
 			if err != nil {
 				text = []byte(strconv.Quote(err.Error()))
