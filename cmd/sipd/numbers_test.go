@@ -322,8 +322,8 @@ func TestTwoAdministrators(t *testing.T) {
 	}
 }
 
-// Rows that somebody wrote by hand are named by the commands that use them.
-func TestBadRowByHand(t *testing.T) {
+// A program that goes round the commands is refused a bad row, too.
+func TestStoreRefusesBadRules(t *testing.T) {
 	d, _ := numbersDatabase(t)
 	db, err := sqlstore.OpenExisting(t.Context(), strings.TrimPrefix(d, "-D"))
 	if err != nil {
@@ -335,7 +335,7 @@ func TestBadRowByHand(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		p.DialRules[0].Pattern = "7[" // The store refuses it, too.
+		p.DialRules[0].Pattern = "7["
 		return tx.SetPlan(p)
 	}); err == nil || !strings.Contains(err.Error(), "7[") {
 		t.Errorf("got %v, want the pattern refused", err)
