@@ -254,16 +254,21 @@ func TestTimesToLive(t *testing.T) {
 	}
 }
 
-// TestStale: when no server answers, what has expired serves for a day; when they say that it is gone, it is gone.
+// TestStale: when no server answers, or none can, what has expired serves for a day; when they say that it is gone, or nonsense, it is gone.
 func TestStale(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		silent, gone := false, false
+		silent, circle, gone, rcode := false, false, false, dns.RcodeSuccess
 		asked := 0
 		r := virtual(t, func(_ string, q *dns.Msg) *dns.Msg {
 			asked++
 			m := reply(q, "host.example. 60 IN A 192.0.2.1")
-			if gone {
+			switch {
+			case gone:
 				m.Answer, m.Rcode = nil, dns.RcodeNameError
+			case circle:
+				m = reply(q, "host.example. 60 IN CNAME host.example.")
+			case rcode != dns.RcodeSuccess:
+				m.Answer, m.Rcode = nil, rcode
 			}
 			if silent {
 				return nil
@@ -286,11 +291,25 @@ func TestStale(t *testing.T) {
 		want("and not asked again at once", there, 0)
 		time.Sleep(retryTime)
 		want("but half a minute later", there, 2)
-		time.Sleep(staleTime)
+		silent, rcode = false, dns.RcodeServerFailure
+		time.Sleep(retryTime)
+		want("SERVFAIL", there, 1)
+		silent, rcode = true, dns.RcodeSuccess
+		for range 23 {
+			time.Sleep(time.Hour)
+			want("every hour", there, 2)
+		}
+		time.Sleep(time.Hour)
 		want("a day later", silence, 2)
 		silent = false
 		time.Sleep(time.Minute)
 		want("back", there, 1)
+		circle = true
+		time.Sleep(time.Minute)
+		want("a bad answer is one", "resolve: bad answer: host.example A: more than 8 aliases", 1)
+		circle = false
+		time.Sleep(time.Minute)
+		want("good again", there, 1)
 		gone = true
 		time.Sleep(time.Minute)
 		want("gone", "resolve: no such host: sip:host.example:5060", 1)
