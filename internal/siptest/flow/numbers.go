@@ -1,7 +1,7 @@
 package flow
 
 import (
-	"fmt"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,7 +11,7 @@ import (
 func (p *parser) alias(words []string) error {
 	const want = "want: alias sales@example.org bob@example.org [group [serial|parallel] [delay=5]]"
 	if len(words) < 2 || len(words) > 2 && words[2] != "group" {
-		return fmt.Errorf(want)
+		return errors.New(want)
 	}
 	a := Alias{Alias: aor(words[0]), AOR: aor(words[1]), Group: len(words) > 2}
 	for _, w := range words[min(len(words), 3):] {
@@ -22,7 +22,7 @@ func (p *parser) alias(words []string) error {
 		case delayed && err == nil && n >= 0:
 			a.Delay = n
 		default:
-			return fmt.Errorf(want)
+			return errors.New(want)
 		}
 	}
 	p.f.Aliases = append(p.f.Aliases, a)
@@ -42,12 +42,12 @@ func (p *parser) numbers(words []string) error {
 	switch rest := words[1:]; words[0] {
 	case "class":
 		if len(rest) != 1 {
-			return fmt.Errorf("want: class NAME")
+			return errors.New("want: class NAME")
 		}
 		p.class(rest[0])
 	case "dialplan":
 		if len(rest) < 2 || len(rest) > 3 || len(rest) == 3 && rest[2] != "emergency" {
-			return fmt.Errorf("want: dialplan (9)??????? tel:+1212$ [emergency]")
+			return errors.New("want: dialplan (9)??????? tel:+1212$ [emergency]")
 		}
 		p.f.DialPlan = append(p.f.DialPlan, DialRule{Pattern: rest[0], Target: rest[1], Emergency: len(rest) == 3})
 	case "gateway", "or":
@@ -66,19 +66,19 @@ func (p *parser) gateway(words []string) error {
 	position := len(p.f.Gateways)
 	if words[0] == "or" {
 		if position == 0 {
-			return fmt.Errorf("or belongs below a gateway line")
+			return errors.New("or belongs below a gateway line")
 		}
 		position = p.f.Gateways[position-1].Position
 	}
 	if len(words) < 4 || len(words) > 5 {
-		return fmt.Errorf(want)
+		return errors.New(want)
 	}
 	r := GatewayRule{Position: position, Pattern: words[1], Classes: words[2], Target: words[3], Weight: 1}
 	if len(words) == 5 {
 		text, ok := strings.CutPrefix(words[4], "weight=")
 		n, err := strconv.Atoi(text)
 		if !ok || err != nil || n < 0 {
-			return fmt.Errorf(want)
+			return errors.New(want)
 		}
 		r.Weight = n
 	}
@@ -94,7 +94,7 @@ func (p *parser) gateway(words []string) error {
 // trunk reads: trunk NAME URI [NETWORK ...] [name=DOMAIN] [class=CLASS] [drained] [disabled].
 func (p *parser) trunk(words []string) error {
 	if len(words) < 2 {
-		return fmt.Errorf("want: trunk gw1 sip:10.0.0.50 [10.0.0.50] [name=gw.example] [class=staff] [drained] [disabled]")
+		return errors.New("want: trunk gw1 sip:10.0.0.50 [10.0.0.50] [name=gw.example] [class=staff] [drained] [disabled]")
 	}
 	t := Trunk{Name: words[0], URI: words[1]}
 	for _, w := range words[2:] {
@@ -119,13 +119,13 @@ func (p *parser) trunk(words []string) error {
 func (p *parser) forward(words []string) error {
 	const want = "want: forward bob all|busy|noanswer|offline sip:carol@example.org [15]"
 	if len(words) < 3 || len(words) > 4 || !slices.Contains([]string{"all", "busy", "noanswer", "offline"}, words[1]) {
-		return fmt.Errorf(want)
+		return errors.New(want)
 	}
 	f := Forward{AOR: aor(words[0]), Kind: words[1], Target: words[2]}
 	if len(words) == 4 {
 		var err error
 		if f.Seconds, err = strconv.Atoi(words[3]); err != nil || f.Seconds <= 0 {
-			return fmt.Errorf(want)
+			return errors.New(want)
 		}
 	}
 	p.f.Forwards = append(p.f.Forwards, f)
