@@ -95,7 +95,11 @@ func (a *app) explainDNS(ctx context.Context, text string, servers []string) err
 
 // parseURI reads a URI as people write it: the scheme may be left out.
 func parseURI(text string) (sipaddr.URI, error) {
-	if scheme, _, _ := strings.Cut(text, ":"); !strings.EqualFold(scheme, "sip") && !strings.EqualFold(scheme, "sips") {
+	switch scheme, number, _ := strings.Cut(text, ":"); strings.ToLower(scheme) {
+	case "sip", "sips":
+	case "tel":
+		return sipaddr.URI{}, fmt.Errorf("URI %q is a number; write `sipd dns enum %s`, or sip:user@example.com", text, visible(number))
+	default:
 		text = "sip:" + text
 	}
 	uri, err := sipaddr.Parse([]byte(text))

@@ -145,7 +145,7 @@ func TestExplainDNSTakesTheSettings(t *testing.T) {
 		{"of a name that is not there", []string{"explain", "-f", conf, "--hops", "sip:bob@nobody.example", "--from", "alice@example.com"}, 0, "=> no next hop: resolve: no such host"},
 		{"not without the flag", []string{"explain", "-f", conf, "sip:bob@ours.example", "--from", "alice@example.com"}, 0, "the domain of the Request-URI\n"},
 		{"no URI", []string{"dns", "explain"}, 2, "sipd dns explain URI"},
-		{"another scheme", []string{"dns", "explain", "tel:+15551234"}, 2, "write sip:user@example.com"},
+		{"another scheme", []string{"dns", "explain", "tel:+15551234"}, 2, "write `sipd dns enum +15551234`, or sip:user@example.com"},
 		{"no host", []string{"dns", "explain", "sip:bob@"}, 2, "write sip:user@example.com"},
 		{"an unknown transport", []string{"dns", "explain", "sip:bob@example.com;transport=sctp", "--resolver", server}, 2, "udp, tcp or tls"},
 		{"a name server by name", []string{"dns", "explain", "sip:bob@example.com", "--resolver", "dns.example"}, 2, "--resolver: Resolver"},
