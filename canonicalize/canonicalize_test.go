@@ -21,6 +21,7 @@ func TestNumber(t *testing.T) {
 		{"tel:+1-212-939-7042;isub=1411", "+12129397042"},
 		{"tel:7042;phone-context=+1212939", "+12129397042"},
 		{"tel:7042;phone-context=+1-212-939", "+12129397042"},
+		{"tel:7042;phone-context=%2b1%32129-39", "+12129397042"},
 		{"tel:7042;PHONE-CONTEXT=example.org", "7042"},
 		{"tel:7042;phone-context=elsewhere.example", "-"},
 		{"tel:7042", "7042"},

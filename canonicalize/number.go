@@ -1,6 +1,9 @@
 package canonicalize
 
 import (
+	"bytes"
+	"encoding/hex"
+
 	"sipd/canonicalize/pattern"
 	"sipd/sipaddr"
 )
@@ -14,9 +17,9 @@ func Number(dst []byte, u *sipaddr.URI, local func(domain []byte) bool) (number 
 	context, has := phoneContext(u)
 	switch {
 	case !has:
-	case len(context) > 0 && context[0] == '+':
+	case len(context) > 0 && context[0] == '+', len(context) > 2 && bytes.EqualFold(context[:3], []byte("%2B")):
 		if len(u.User) > 0 && u.User[0] != '+' {
-			dst = pattern.Strip(dst, context)
+			dst = appendContext(dst, context)
 		}
 	case !local(context):
 		return dst, false
@@ -32,6 +35,20 @@ func Number(dst []byte, u *sipaddr.URI, local func(domain []byte) bool) (number 
 		return append(dst[:start], dst[from:]...), true
 	}
 	return dst, true
+}
+
+// appendContext appends a context that is a number, without its escapes and separators.
+func appendContext(dst, context []byte) []byte {
+	for i := 0; i < len(context); i++ {
+		c := [1]byte{context[i]}
+		if c[0] == '%' && i+2 < len(context) {
+			if _, err := hex.Decode(c[:], context[i+1:i+3]); err == nil {
+				i += 2
+			}
+		}
+		dst = pattern.Strip(dst, c[:])
+	}
+	return dst
 }
 
 // phoneContext is the phone-context of a tel URI, or of the telephone-subscriber in the user part of a sip URI (RFC 3261 19.1.6).

@@ -43,8 +43,11 @@ func (d *Decision) goTo(t Tables, f *Facts, is finding, now time.Time) bool {
 	case gone:
 		return d.reject(404)
 	}
-	return d.locate(t, f, now) || d.reject(404)
+	return d.locate(t, f, now) || d.unknown()
 }
+
+// unknown is for a callee whom nobody knows.
+func (d *Decision) unknown() bool { return d.Kind != Ask && d.reject(404) }
 
 // absent is for a callee whom there is no way to reach.
 func (d *Decision) absent() bool {

@@ -52,13 +52,16 @@ func (d *Decision) call(t Tables, u cache.User, now time.Time, depth int) {
 		d.step("location", string(u.Key), trace.Skip, "visited already")
 		return
 	}
-	if fw := t.Forward(u, store.ForwardAll); fw != nil {
-		d.divert(t, u, fw, now, depth)
-		return
+	first, forwards := len(d.Targets), len(t.Forwards(u)) > 0
+	if forwards {
+		if fw := t.Forward(u, store.ForwardAll); fw != nil {
+			d.divert(t, u, fw, now, depth)
+			return
+		}
 	}
-	first := len(d.Targets)
 	d.collect(t, u, now, depth)
 	switch {
+	case !forwards:
 	case d.several: // The others of the group are there.
 	case len(d.Targets) > first:
 		d.await(t, u)
@@ -116,6 +119,9 @@ func Next(t Tables, q *Failure, now time.Time, d *Decision) {
 	d.visited = append(d.visited, u.Key)
 	for v := q.Diverted; v != nil; v = v.Before {
 		d.visited = append(d.visited, v.From)
+	}
+	for i := range q.Set {
+		d.visited = append(d.visited, q.Set[i].Owner.Key)
 	}
 	fw := t.forwardAfter(u, q.Status)
 	if fw == nil {

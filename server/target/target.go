@@ -180,6 +180,9 @@ func (d *Decision) reset() {
 // responsible asks whether the Request-URI names a local domain (RFC 3261 16.5).
 func (d *Decision) responsible(t Tables, f *Facts) bool {
 	f.Canonical = domainFor(t, f.URI, f.OwnURI)
+	if f.URI.Scheme == sipaddr.TEL && string(f.Method) == "REGISTER" {
+		f.Canonical = nil // The registrar of a domain is asked by its name (RFC 3261 10.2): telephones are none.
+	}
 	if f.Canonical == nil {
 		d.step("domain", "", trace.Skip, "the Request-URI's host is in no row of domains")
 		return false

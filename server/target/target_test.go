@@ -255,7 +255,7 @@ func TestAppendContact(t *testing.T) {
 	}
 }
 
-func parse(t *testing.T, text string) sipaddr.URI {
+func parse(t testing.TB, text string) sipaddr.URI {
 	t.Helper()
 	u, err := sipaddr.Parse([]byte(text))
 	if err != nil {

@@ -26,6 +26,9 @@ func (s *Snapshot) Forward(u User, kind store.ForwardKind) *store.Forward {
 	return nil
 }
 
+// Forwards returns all forwards of a user; nobody changes them.
+func (s *Snapshot) Forwards(u User) []store.Forward { return s.forwards.of(u.ID) }
+
 // forwards is the table of forwards by user, cut into shards that snapshots share.
 type forwards struct {
 	bits   uint
