@@ -59,7 +59,7 @@ const (
 
 // Run serves until ctx ends, drains and returns nil, or returns why it cannot go on.
 func Run(ctx context.Context, cfg Config) (err error) {
-	d := &daemon{cfg: cfg, log: cfg.Log, locked: make(chan error, 1), db: newDatabase(), stopConnecting: func() {}}
+	d := &daemon{cfg: cfg, log: cfg.Log, locked: make(chan error, 1), db: newDatabase(), stopConnecting: func() {}, names: machineNames{log: cfg.Log}}
 	if d.cfg.Levels == nil {
 		d.cfg.Levels = &Levels{}
 	}
@@ -99,6 +99,7 @@ type daemon struct {
 	health         *health // nil: AdminListen off
 	started        bool    // serve has begun: the parts close what they own
 	first          *config.Settings
+	names          machineNames
 	seen           *config.Settings // the last that changed looked at; its own
 	phase          atomic.Int32
 }
@@ -131,6 +132,7 @@ func (d *daemon) prepare(ctx context.Context) (err error) {
 		return err
 	}
 	d.first = d.cache.Snapshot().Settings
+	d.names.look(d.first.Canonicalize)
 	for _, note := range d.first.Notes {
 		d.log.WarnContext(ctx, note)
 	}
@@ -151,7 +153,7 @@ func (d *daemon) prepare(ctx context.Context) (err error) {
 	}
 	d.server, err = server.New(server.Config{
 		Net: d.sockets, Tables: d.cache.Snapshot, Location: d.location, RequestLog: log,
-		Resolver: d.resolver, Domains: d.domains, Log: d.log,
+		Resolver: d.resolver, Domains: d.domains, Machine: d.names.names, Log: d.log,
 	})
 	if err != nil {
 		return err
@@ -391,6 +393,9 @@ func (d *daemon) close() error {
 // changed hears of each new snapshot.
 func (d *daemon) changed(s *cache.Snapshot) {
 	d.cfg.Levels.Set(s.Settings.Debug)
+	if d.first != nil {
+		d.names.look(s.Settings.Canonicalize)
+	}
 	if d.server != nil { // Else it takes them itself when it is made.
 		d.server.Follow(s)
 	}
