@@ -32,8 +32,16 @@ func (d *Decision) goTo(t Tables, f *Facts, is finding, now time.Time) bool {
 	d.sips = f.URI.Scheme == sipaddr.SIPS
 	switch is {
 	case people:
+		var u cache.User
+		if len(d.one) == 1 {
+			u = d.one[0]
+		}
 		d.callAll(t, now, 0)
-		return len(d.Targets) > 0 || d.locate(t, f, now) || d.absent()
+		if len(d.Targets) > 0 {
+			return true
+		}
+		found, asks := d.locate(t, f, is, u, now)
+		return found || !asks && d.absent()
 	case number:
 		return d.dialNumber(t, f, now)
 	case elsewhere:
@@ -43,17 +51,12 @@ func (d *Decision) goTo(t Tables, f *Facts, is finding, now time.Time) bool {
 	case gone:
 		return d.reject(404)
 	}
-	return d.locate(t, f, now) || d.unknown()
+	found, asks := d.locate(t, f, is, cache.User{}, now)
+	return found || !asks && d.reject(404)
 }
-
-// unknown is for a callee whom nobody knows.
-func (d *Decision) unknown() bool { return d.Kind != Ask && d.reject(404) }
 
 // absent is for a callee whom there is no way to reach.
 func (d *Decision) absent() bool {
-	if d.Kind == Ask {
-		return false
-	}
 	subject := ""
 	if len(d.one) > 0 {
 		subject = string(d.one[0].Key)
@@ -143,6 +146,8 @@ func (d *Decision) collect(t Tables, u cache.User, now time.Time, depth int) {
 			return
 		case b.Suspended():
 			d.contact(b, trace.Skip, "its connection is closed")
+		case t.gatewayContact(b):
+			d.contact(b, trace.Deny, "it leads to a gateway past the gateway map")
 		case isTel(b.URI):
 			d.telContact(t, b, u, now, depth)
 		case d.sips && !isSIPS(b.URI):
@@ -314,6 +319,8 @@ func (d *Decision) action(t Tables, x *Target, f *Facts) store.Action {
 	switch {
 	case x.Rule != 0: // A gateway is nobody's to call but ours: it trusts us to have asked.
 		return store.Proxy
+	case x.Only != store.NoAction:
+		return x.Only
 	case foreignName(x.Binding) && t.Settings.ForeignDomain == "redirect" && !x.By.IsValid(): // BEHAVIOUR B11
 		return store.Redirect
 	case d.Disposition&WantProxy != 0:

@@ -38,6 +38,10 @@ func (d *Decision) foreign(t Tables, f *Facts) {
 	case !d.callerMayCall(t, f):
 		return
 	}
+	if d.toGateway(t, f.URI, "foreign domain", "") {
+		d.reject(403)
+		return
+	}
 	d.step("foreign domain", "", trace.Accept, "ForeignDomain is "+mode)
 	if mode == "redirect" {
 		d.Kind, d.Status = Redirect, 302
@@ -46,4 +50,21 @@ func (d *Decision) foreign(t Tables, f *Facts) {
 	}
 	d.Kind = Proxy
 	d.Targets = append(d.Targets, Target{}) // Where the Request-URI leads.
+}
+
+// outward is what ForeignDomain allows a caller whom the answer to a question leads out of our domains, who did not name it himself: what
+// foreign would for a request of his. We relay nothing for strangers, and a gateway's own calls are for us.
+func (t Tables) outward(f *Facts) (mode, why string) {
+	mode = t.Settings.ForeignDomain
+	switch {
+	case mode == "reject":
+		return mode, "ForeignDomain is reject"
+	case f.InDialog:
+		return "reject", "a request in a dialog asks nobody"
+	case callerDomain(t, f.From) == nil:
+		return "reject", "From is in a foreign domain, too"
+	case t.Settings.AuthMethod != config.AuthNone && f.Verdict != Authenticated:
+		return "reject", "it is not known which user of ours calls"
+	}
+	return mode, ""
 }

@@ -303,7 +303,7 @@ func TestQuestions(t *testing.T) {
 	enum := func(number string, uris ...string) Answer {
 		a := Answer{Question: Question{Kind: Enum, Subject: number}}
 		for _, u := range uris {
-			a.Found = append(a.Found, Found{u, 1000})
+			a.Found = append(a.Found, Found{URI: u, Q: 1000})
 		}
 		return a
 	}

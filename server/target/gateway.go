@@ -73,7 +73,8 @@ func (d *Decision) dialNumber(t Tables, f *Facts, now time.Time) bool {
 		return d.reject(403)
 	}
 	d.step("gateway map", "", trace.NoMatch, "no rule has this number")
-	return d.locate(t, f, now) || d.unknown()
+	found, asks := d.locate(t, f, number, cache.User{}, now)
+	return found || !asks && d.reject(404)
 }
 
 // dial makes targets of the gateways of d.number for a caller of class: one target, with the others of its hunt group as Else.

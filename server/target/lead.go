@@ -20,6 +20,7 @@ func (d *Decision) lead(t Tables, u *sipaddr.URI, text string, owner cache.User,
 		d.leadOn(t, d.find(t, u, dom), text, owner, now, depth)
 	case u.Scheme == sipaddr.Other:
 		d.step("leads to", text, trace.Skip, "neither sip, sips nor tel")
+	case d.toGateway(t, u, "leads to", text):
 	case t.Settings.ForeignDomain != "proxy": // BEHAVIOUR B11: it would not be done for the owner himself.
 		d.step("leads to", text, trace.Skip, "another domain, and ForeignDomain is "+t.Settings.ForeignDomain)
 	case d.sips && u.Scheme != sipaddr.SIPS:

@@ -115,6 +115,7 @@ func (d *Decision) follow(t Tables, r *Redirection, c *Contact, now time.Time) {
 		skip("the caller's Request-Disposition says no-fork")
 	case dom != nil:
 		d.followLocal(t, r, c, dom, text, now)
+	case d.toGateway(t, &c.URI, "recursion", text):
 	case t.Settings.ForeignDomain != "proxy": // BEHAVIOUR B11: it would not be done for the owner himself.
 		skip("ForeignDomain is " + t.Settings.ForeignDomain)
 	case !t.Names && !numericHost(&c.URI):

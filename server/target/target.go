@@ -85,6 +85,7 @@ type Target struct {
 	Wait    time.Duration     // how long the group before may ring before this one's begins; 0: TimeOut
 	Else    []Target          // the other gateways of its hunt group: tried in turn while they fail as gateways do
 	Gateway int64             // the row of gateways that it is, 0 for none
+	Only    store.Action      // what may be done with it, whatever anybody prefers; NoAction: either
 	Rule    int64             // the row of gatewaymap or dialplan that led here, 0 for none: nobody is redirected there
 
 	Diverted *Diversion // by whom the call was forwarded, nil: by nobody
