@@ -114,6 +114,9 @@ func startFaulty(t *testing.T, n *siptest.Net, f *flow.Flow, fault func(store.Lo
 	}
 }
 
+// asker is who a server under test asks what no table says, nil for nobody.
+var asker server.Asker
+
 // process is a server and its location service.
 type process struct {
 	server                   *server.Server
@@ -184,7 +187,7 @@ func boot(t *testing.T, n *siptest.Net, f *flow.Flow, mem *storetest.Mem, log *r
 	p.resolver = resolve.New(resolve.Config{Servers: []netip.AddrPort{siptest.NameServerAddr}, Support: support(n), Exchange: n.Names.Exchange})
 	p.server, err = server.New(server.Config{
 		Net: n, Tables: tables.Snapshot, Location: loc, RequestLog: write, Log: slog.New(slog.DiscardHandler),
-		Resolver: p.resolver, Domains: &n.Domains, Draw: func(int) int { return 0 },
+		Resolver: p.resolver, Domains: &n.Domains, Draw: func(int) int { return 0 }, Asker: asker,
 	})
 	if err != nil {
 		t.Fatal(err)
