@@ -54,38 +54,55 @@ func CheckGatewayMap(lines []pattern.Line, rows *store.PlanRows) error {
 	return errors.Join(faults...)
 }
 
-// ImportDialPlan makes the dial plan that a map file says of the one there is. Rules that stay keep their row and what a file cannot say. changes are
+// ImportDialPlan makes the dial plan that a map file says of the one there is. Rules that stay keep their row and what a file cannot say, and what
+// takes the place of a rule with the same pattern keeps that, too: 911 is an emergency number wherever it leads. changes are
 // the rules that come (+) and go (-), and a word when others change their places.
 func ImportDialPlan(now []store.DialRule, lines []pattern.Line) (next []store.DialRule, changes []string) {
 	rest := queues(now, func(r *store.DialRule) string { return r.Pattern + " " + r.Target })
+	same := rest.takeAll(lines, func(l *pattern.Line) string { return l.Pattern.String() + " " + l.Target.String() })
+	replaced := rest.going(func(r *store.DialRule) (string, bool) { return r.Pattern, r.Enabled })
+	shown := func(r *store.DialRule) string {
+		if r.Emergency {
+			return rest.text(r) + " (emergency)"
+		}
+		return rest.text(r)
+	}
 	for i, l := range lines {
-		text := l.Pattern.String() + " " + l.Target.String()
 		row := store.DialRule{Pattern: l.Pattern.String(), Target: l.Target.String(), Enabled: true}
-		if old := rest.take(text); old != nil {
+		if old := same[i]; old != nil {
 			row = *old
 		} else {
-			changes = append(changes, "+ "+text)
+			if was := replaced.take(row.Pattern); was != nil {
+				row.Emergency, row.Comment = was.Emergency, was.Comment
+			}
+			changes = append(changes, "+ "+shown(&row))
 		}
 		if row.Position = (i + 1) * step; l.Comment != "" {
 			row.Comment = comment(l.Comment)
 		}
 		next = append(next, row)
 	}
-	return next, rest.changes(changes)
+	return next, rest.changes(changes, shown)
 }
 
-// ImportGatewayMap is ImportDialPlan for the gateway map. Rules of a hunt group that stand together in the file stay one.
+// ImportGatewayMap is ImportDialPlan for the gateway map. Rules of a hunt group that stand together in the file stay one, whatever becomes of their
+// classes and targets.
 func ImportGatewayMap(now []store.GatewayRule, lines []pattern.Line) (next []store.GatewayRule, changes []string) {
 	rest := queues(now, func(r *store.GatewayRule) string { return r.Pattern + " " + r.Classes + " " + r.Target })
+	same := rest.takeAll(lines, func(l *pattern.Line) string {
+		return l.Pattern.String() + " " + strings.Join(l.Classes, ",") + " " + l.Target.String()
+	})
+	replaced := rest.going(func(r *store.GatewayRule) (string, bool) { return r.Pattern, r.Enabled })
 	position, before := 0, -1 // before: where the rule before was
-	for _, l := range lines {
-		classes := strings.Join(l.Classes, ",")
-		text := l.Pattern.String() + " " + classes + " " + l.Target.String()
-		row := store.GatewayRule{Position: -1, Pattern: l.Pattern.String(), Classes: classes, Target: l.Target.String(), Weight: 1, Enabled: true}
-		if old := rest.take(text); old != nil {
+	for i, l := range lines {
+		row := store.GatewayRule{Position: -1, Pattern: l.Pattern.String(), Classes: strings.Join(l.Classes, ","), Target: l.Target.String(), Weight: 1, Enabled: true}
+		if old := same[i]; old != nil {
 			row = *old
 		} else {
-			changes = append(changes, "+ "+text)
+			if was := replaced.take(row.Pattern); was != nil {
+				row.Position, row.Weight, row.Comment = was.Position, was.Weight, was.Comment
+			}
+			changes = append(changes, "+ "+rest.text(&row))
 		}
 		if row.Position < 0 || row.Position != before {
 			position += step
@@ -95,7 +112,7 @@ func ImportGatewayMap(now []store.GatewayRule, lines []pattern.Line) (next []sto
 		}
 		next = append(next, row)
 	}
-	return next, rest.changes(changes)
+	return next, rest.changes(changes, rest.text)
 }
 
 // maxComment is how much of the comments above a rule is kept: a line for people.
@@ -142,11 +159,43 @@ func (r *remaining[T]) take(text string) *T {
 	return &r.rows[list[0]]
 }
 
+// takeAll returns the row that each line is, nil for one that there is none of.
+func (r *remaining[T]) takeAll(lines []pattern.Line, text func(*pattern.Line) string) []*T {
+	rows := make([]*T, len(lines))
+	for i := range lines {
+		rows[i] = r.take(text(&lines[i]))
+	}
+	return rows
+}
+
+// byPattern is rows in their order.
+type byPattern[T any] map[string][]*T
+
+// going returns the rows that go, those that are switched off left out.
+func (r *remaining[T]) going(pattern func(*T) (text string, on bool)) byPattern[T] {
+	by := byPattern[T]{}
+	for i := range r.rows {
+		if text, on := pattern(&r.rows[i]); on && !r.stays[i] {
+			by[text] = append(by[text], &r.rows[i])
+		}
+	}
+	return by
+}
+
+func (b byPattern[T]) take(text string) *T {
+	list := b[text]
+	if len(list) == 0 {
+		return nil
+	}
+	b[text] = list[1:]
+	return list[0]
+}
+
 // changes adds what goes and whether those that stay are in another order.
-func (r *remaining[T]) changes(changes []string) []string {
+func (r *remaining[T]) changes(changes []string, shown func(*T) string) []string {
 	for i := range r.rows {
 		if !r.stays[i] {
-			changes = append(changes, "- "+r.text(&r.rows[i]))
+			changes = append(changes, "- "+shown(&r.rows[i]))
 		}
 	}
 	for i := 1; i < len(r.taken); i++ {

@@ -313,6 +313,43 @@ func TestImportExport(t *testing.T) {
 	}
 }
 
+// TestImportKeepsWhatFilesCannotSay edits lines of an exported file: an emergency number stays one, a hunt group, too.
+func TestImportKeepsWhatFilesCannotSay(t *testing.T) {
+	dial := []store.DialRule{
+		{ID: 1, Position: 10, Pattern: "911", Target: "sip:911@psap.example", Emergency: true, Comment: "help", Enabled: true},
+		{ID: 2, Position: 20, Pattern: "912", Target: "sip:912@psap.example", Emergency: true, Enabled: true},
+		{ID: 3, Position: 30, Pattern: "411", Target: "sip:old@psap.example", Emergency: true},
+	}
+	next, changes := plan.ImportDialPlan(dial, read(t, false, "911 sip:911@new.example\n411 sip:info@psap.example\n"))
+	if want := []string{"+ 911 sip:911@new.example (emergency)", "+ 411 sip:info@psap.example", "- 911 sip:911@psap.example (emergency)",
+		"- 912 sip:912@psap.example (emergency)", "- 411 sip:old@psap.example (emergency)"}; !slices.Equal(changes, want) {
+		t.Errorf("got changes %q, want %q", changes, want)
+	}
+	if r := next[0]; !r.Emergency || r.Comment != "help" || r.ID != 0 || !r.Enabled {
+		t.Errorf("911: got %+v, want an emergency rule", r)
+	}
+	if r := next[1]; r.Emergency || !r.Enabled {
+		t.Errorf("411: got %+v, want nothing of the rule that was off", r)
+	}
+
+	rules := []store.GatewayRule{
+		{ID: 1, Position: 5, Pattern: "(+1)*", Classes: "staff,student", Target: "sip:$@gw1", Weight: 3, Enabled: true},
+		{ID: 2, Position: 5, Pattern: "(+1)*", Classes: "staff,student", Target: "sip:$@gw2", Weight: 1, Enabled: true},
+		{ID: 3, Position: 6, Pattern: "(+1)*", Classes: "staff", Target: "sip:$@gw3", Weight: 1, Enabled: true},
+	}
+	maps, _ := plan.ImportGatewayMap(rules, read(t, true, "(+1)* staff sip:$@gw1\n(+1)* staff sip:$@gw9\n(+1)* staff sip:$@gw3\n(+1)* staff sip:$@gw4\n"))
+	for i, want := range []store.GatewayRule{
+		{Position: 10, Pattern: "(+1)*", Classes: "staff", Target: "sip:$@gw1", Weight: 3, Enabled: true},
+		{Position: 10, Pattern: "(+1)*", Classes: "staff", Target: "sip:$@gw9", Weight: 1, Enabled: true},
+		{ID: 3, Position: 20, Pattern: "(+1)*", Classes: "staff", Target: "sip:$@gw3", Weight: 1, Enabled: true},
+		{Position: 30, Pattern: "(+1)*", Classes: "staff", Target: "sip:$@gw4", Weight: 1, Enabled: true},
+	} {
+		if maps[i] != want {
+			t.Errorf("rule %d: got %+v, want %+v", i+1, maps[i], want)
+		}
+	}
+}
+
 func TestCheckLines(t *testing.T) {
 	if err := plan.CheckDialPlan(read(t, false, "1 sip:$@a\n\n2 mailto:x\n3 sip:\n")); err == nil || !strings.Contains(err.Error(), "line 3: ") || !strings.Contains(err.Error(), "line 4: ") {
 		t.Errorf("got %v, want lines 3 and 4", err)

@@ -75,7 +75,7 @@ func TestMaps(t *testing.T) {
 		{"export", []string{"dialplan", "export", d}, 0, "# first\n911 sip:911@psap.example.org\n" + extensions},
 		{"off", []string{"dialplan", "add", "411", "sip:info@example.com", "--off", d}, 0, "added rule"},
 		{"is off", []string{"dialplan", "test", "411", d}, 1, ""},
-		{"dry run", []string{"dialplan", "import", dir + "/dp", "--dry-run", d}, 0, "- 911 sip:911@psap.example.org\n- 411 sip:info@example.com\nwould import 2 rules\n"},
+		{"dry run", []string{"dialplan", "import", dir + "/dp", "--dry-run", d}, 0, "- 911 sip:911@psap.example.org (emergency)\n- 411 sip:info@example.com\nwould import 2 rules\n"},
 		{"has changed nothing", []string{"dialplan", "test", "911", d}, 0, "sip:911@psap.example.org\n"},
 		{"remove a rule", []string{"dialplan", "rm", "3", d}, 0, "removed rule 911"},
 		{"list as JSON", []string{"dialplan", "list", "--json", d}, 0, `"pattern": "7[01]??"`},
