@@ -40,12 +40,15 @@ func (s *Settings) OnCampus(a netip.Addr) bool { return contains(s.campus, a) }
 // is set, has both. A group must be listed as one: a network that contains it is not meant for it.
 func (s *Settings) Opens(to netip.AddrPort, src netip.Addr) bool {
 	a := to.Addr().Unmap().WithZone("")
-	for _, h := range s.AllowedNextHops {
-		if h.Net.Contains(a) && (h.Port == 0 || h.Port == to.Port()) && h.Net.Addr().IsMulticast() == a.IsMulticast() {
-			return true
-		}
-	}
-	return a.IsLinkLocalUnicast() && contains(s.LocalNets, a) && contains(s.LocalNets, src)
+	return s.Allows(to) || a.IsLinkLocalUnicast() && contains(s.LocalNets, a) && contains(s.LocalNets, src)
+}
+
+// Allows tells whether AllowedNextHops names an address.
+func (s *Settings) Allows(to netip.AddrPort) bool {
+	a := to.Addr().Unmap().WithZone("")
+	return slices.ContainsFunc(s.AllowedNextHops, func(h NextHop) bool {
+		return h.Net.Contains(a) && (h.Port == 0 || h.Port == to.Port()) && h.Net.Addr().IsMulticast() == a.IsMulticast()
+	})
 }
 
 func contains(nets []netip.Prefix, a netip.Addr) bool {

@@ -21,6 +21,7 @@ type Plan struct {
 	Map      *gatewaymap.Map
 	Warnings []string // of rules that nothing can reach, and of targets that may be misspelled
 
+	fence    Fence
 	gateways []*Gateway
 	byName   map[string]*Gateway
 	classes  map[int64]string
@@ -119,6 +120,7 @@ func Compile(rows *store.PlanRows, last *Plan) (*Plan, []Problem) {
 	} else {
 		p.compileMap(last, fresh)
 	}
+	p.makeFence()
 	var problems []Problem
 	for i := range p.problems {
 		problems = append(problems, p.problems[i]...)

@@ -117,6 +117,7 @@ func (s *Server) plan(x *scratch, ts, others []target.Target) proxy.Plan {
 	plan := proxy.Plan{Route: &x.route, Targets: ts, Redirect: others, Settings: proxy.Settings{
 		RecordRoute: set.RecordRoute, CancelOnTimeout: set.ForkOnTimeout == "cancel", TimeOut: set.TimeOut,
 		Secret: &set.PrivateKey, Realm: s.ourRealm(x), HelpResolve: set.HelpResolve,
+		Trunk: x.facts.Trunk != nil,
 	}}
 	if x.facts.Canonical != nil && !x.route.InDialog { // 16.5: no targets are added for a domain that is not ours.
 		plan.Settings.Disposition = x.decision.Disposition

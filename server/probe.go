@@ -31,6 +31,7 @@ func (s *Server) Follow(t *cache.Snapshot) {
 		}
 	}
 	s.gateways.Configure(list, time.Now())
+	s.fence.next.Store(0) // Their names are looked up at the next request.
 }
 
 // maxProbed bounds the next hops of one gateway that get a probe: it has a few machines.

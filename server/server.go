@@ -63,6 +63,7 @@ type Server struct {
 	further      proxy.Next    // s.forwards, likewise
 	asker        Asker
 	machine      func() target.Names
+	fence        fence
 	panics       atomic.Int64
 	dropped      atomic.Int64
 }
@@ -118,6 +119,7 @@ func New(cfg Config) (*Server, error) {
 	s.proxy = proxy.New(proxy.Config{
 		Net: cfg.Net, Name: s.name, Finished: s.finished, MaxOpen: cfg.MaxOpen, Stateless: s.tryStateless, Log: cfg.Log, Opens: s.opens,
 		Resolver: cfg.Resolver, InShard: s.inShard, Domains: cfg.Domains, Trust: s.trust,
+		Gateway: s.fenced,
 	})
 	return s, nil
 }

@@ -37,6 +37,9 @@ type Config struct {
 	InShard func(callID []byte, f func(s *transaction.Shard))
 	// Domains are the names behind transport.Flow.Domain. Needed with Resolver.
 	Domains *transport.Domains
+	// Gateway tells whether an address is a gateway's: there nothing leads but the administrator's tables and dialogs with it. exact: its
+	// port is a gateway's, too. Nil: none is.
+	Gateway func(to netip.AddrPort, exact bool) bool
 	// Trust tells how far the far end of a flow is trusted with asserted identities (RFC 3325); nil: nobody is.
 	Trust func(flow transport.Flow) trust.Level
 	Log   *slog.Logger
@@ -73,6 +76,7 @@ type Proxy struct {
 	inShard    func(callID []byte, f func(s *transaction.Shard))
 	domains    *transport.Domains
 	trust      func(flow transport.Flow) trust.Level
+	gateway    func(to netip.AddrPort, exact bool) bool
 	health     *health.Table
 
 	contextsHeld, afterlivesHeld atomic.Int64 // taken from their pools and not given back
@@ -85,7 +89,7 @@ func New(cfg Config) *Proxy {
 	}
 	return &Proxy{
 		maxOpen: int64(cfg.MaxOpen), stateless: cfg.Stateless,
-		resolver: cfg.Resolver, inShard: cfg.InShard, domains: cfg.Domains, trust: cfg.Trust, health: health.New(hopTimeout),
+		resolver: cfg.Resolver, inShard: cfg.InShard, domains: cfg.Domains, trust: cfg.Trust, gateway: cfg.Gateway, health: health.New(hopTimeout),
 		net: cfg.Net, name: []byte(cfg.Name), opens: cfg.Opens, seed: maphash.MakeSeed(), finished: cfg.Finished, log: cfg.Log,
 		contexts:   sync.Pool{New: func() any { return &Context{} }},
 		afterlives: sync.Pool{New: func() any { return &afterlife{} }},
@@ -137,6 +141,7 @@ type Settings struct {
 	TimeOut         time.Duration // how long a group may ring before the next starts
 	Secret          *[32]byte     // of Record-Route tokens
 	Realm           string        // whose Proxy-Authorization ends here, "" for none
+	Trunk           bool          // the request comes from a gateway
 	HelpResolve     bool          // contacts of a 302 are numeric addresses
 	Disposition     target.Disposition
 }

@@ -23,6 +23,10 @@ func (c *Context) start(s *transaction.Shard, b *branch) bool {
 			return c.lookUp(s, b, q)
 		}
 		c.trying++
+		if flow.Remote.IsValid() && c.p.fenced(&c.route, &b.target, flow) {
+			b.ended(s, 403, nil)
+			return false
+		}
 		if c.insecure(b) {
 			b.refuseInsecure(s)
 			return false

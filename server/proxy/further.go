@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"slices"
 	"time"
 
 	"sipd/server/gateway"
@@ -19,7 +20,7 @@ func (c *Context) forwarded(s *transaction.Shard, status int) bool {
 	if c.further == nil || c.waiting.User == "" || c.trying > 0 && status != 408 || c.stopped || c.answered || c.tx == nil {
 		return false
 	}
-	f := target.Failure{Waiting: c.waiting, URI: &c.route.URI, Status: status, Set: c.targets, Disposition: c.set.Disposition}
+	f := target.Failure{Waiting: c.waiting, URI: &c.route.URI, Status: status, Set: slices.Concat(c.targets, c.redirect), Disposition: c.set.Disposition}
 	var d target.Decision
 	c.further(&f, s.Now(), &d)
 	if len(d.Targets)+len(d.Redirect) == 0 {

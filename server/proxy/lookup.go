@@ -147,11 +147,16 @@ func (c *Context) found(s *transaction.Shard, b *branch, q resolve.Query, hops [
 		return false
 	}
 	b.waiting = false
-	b.hops = c.p.flows(b.hops[:0], q, hops, b.asker())
+	fenced := false
+	b.hops, fenced = c.p.flows(b.hops[:0], &c.route, &b.target, q, hops, b.asker())
 	b.domain = q.Host
 	c.p.health.Order(b.hops, s.Now(), true)
 	if len(b.hops) == 0 {
 		c.busy = c.busy || errors.Is(err, resolve.ErrBusy)
+		if fenced {
+			b.ended(s, 403, nil)
+			return false
+		}
 		b.ended(s, lookUpStatus(err), nil)
 		return false
 	}
@@ -178,8 +183,8 @@ func (c *Context) retryAfter() []message.Field {
 	return nil
 }
 
-// flows makes ways of hops, without those that nobody may be led to.
-func (p *Proxy) flows(dst []transport.Flow, q resolve.Query, hops []resolve.Hop, src netip.Addr) []transport.Flow {
+// flows makes ways of hops for a copy, without those that nobody may be led to; fenced tells that one of them is a gateway.
+func (p *Proxy) flows(dst []transport.Flow, r *Route, t *target.Target, q resolve.Query, hops []resolve.Hop, src netip.Addr) (flows []transport.Flow, fenced bool) {
 	for _, h := range hops {
 		f := transport.Flow{Remote: h.Addr}
 		switch h.Transport {
@@ -192,11 +197,15 @@ func (p *Proxy) flows(dst []transport.Flow, q resolve.Query, hops []resolve.Hop,
 				continue
 			}
 		}
+		if p.fenced(r, t, f) {
+			fenced = true
+			continue
+		}
 		if p.allowed(h.Addr, src) && p.setSource(&f) {
 			dst = append(dst, f)
 		}
 	}
-	return dst
+	return dst, fenced
 }
 
 // nextOf sends b to the first of the hops that are left. It counts as trying already.

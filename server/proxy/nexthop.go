@@ -19,7 +19,30 @@ func (p *Proxy) nextHop(r *Route, t target.Target, src netip.Addr) (flow, alt tr
 		}
 		ok = ok && secure(flow.Proto)
 	}
+	if p.gateway != nil {
+		if alt.Remote.IsValid() && p.fenced(r, &t, alt) {
+			alt = transport.Flow{}
+		}
+		ok = ok && !p.fenced(r, &t, flow)
+	}
 	return flow, alt, ok
+}
+
+// fenced tells whether a copy must not go by flow: it leads to a gateway, which trusts us to have asked for the class of who calls. Nobody is
+// led there but by the tables of the administrator; in a dialog that one of them is an end of; by an ACK or BYE in any dialog of ours;
+// and over a connection that came from there. A datagram proves nothing of where it came from, so that a telephone that has registered
+// from a gateway's address over UDP is reached at other ports than the gateway's alone.
+func (p *Proxy) fenced(r *Route, t *target.Target, flow transport.Flow) bool {
+	if p.gateway == nil || t.Rule != 0 || r.InDialog && (r.gateway || r.ends) {
+		return false
+	}
+	byFlow := false
+	if b := t.Binding; b != nil && !t.By.IsValid() {
+		if byFlow = b.ByFlow && flow.Remote == b.Source; b.Static() || byFlow && flow.Conn != 0 {
+			return false
+		}
+	}
+	return p.gateway(flow.Remote, byFlow)
 }
 
 func isSIPS(uri string) bool { return len(uri) > 5 && strings.EqualFold(uri[:5], "sips:") }

@@ -40,7 +40,7 @@ func (c *Context) recordRoute(x *scratch, b *branch, flow transport.Flow, secure
 func (c *Context) token(b *branch, flow transport.Flow) token.Token {
 	t := token.Token{CallerTag: token.TagHash(c.tx.Request.FromTag())}
 	if c.route.InDialog { // A target refresh: its sender is this token's caller.
-		t.Caller, t.Callee = c.route.from, c.route.to
+		t.Caller, t.Callee, t.Gateway = c.route.from, c.route.to, c.route.gateway
 		return t
 	}
 	caller, callee := c.from.Remote.Addr(), flow.Remote.Addr()
@@ -48,6 +48,7 @@ func (c *Context) token(b *branch, flow transport.Flow) token.Token {
 	t.Caller.ByFlow = !InReach(caller, callee) || behindNAT(c.tx.Request, c.from)
 	t.Callee = token.Side{UDP: flow.Proto == transport.UDP, Flow: flow}
 	t.Callee.ByFlow = !InReach(callee, caller) || c.keepsFlow(b.target)
+	t.Gateway = b.target.Rule != 0 || c.set.Trunk || c.p.gateway != nil && (c.p.gateway(c.from.Remote, false) || c.p.gateway(flow.Remote, false))
 	return t
 }
 

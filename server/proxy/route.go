@@ -21,6 +21,8 @@ type Route struct {
 	to        token.Side      // the end that receives the request
 	from      token.Side      // the end that sent it
 	secret    *[32]byte       // of our tokens and stateless branches
+	gateway   bool            // the token says that one of the ends is a gateway
+	ends      bool            // it is an ACK or BYE, which begin nothing
 }
 
 // Locals tells whether a URI of a Route header names this proxy.
@@ -95,6 +97,7 @@ func (r *Route) take(m *message.Message, user []byte, secret *[32]byte) {
 	if !ok {
 		return
 	}
+	r.gateway, r.ends = t.Gateway, m.Method() == message.ACK || m.Method() == message.BYE
 	switch t.CallerTag {
 	case token.TagHash(m.FromTag()):
 		r.InDialog, r.from, r.to = true, t.Caller, t.Callee

@@ -194,7 +194,7 @@ func (p *Proxy) ForwardAck(s *transaction.Shard, m *message.Message, from transp
 
 // ackTo sends an ACK to the first of the hops that may be used.
 func (p *Proxy) ackTo(s *transaction.Shard, m *message.Message, from transport.Flow, r *Route, realm string, q resolve.Query, hops []resolve.Hop) bool {
-	flows := p.flows(nil, q, hops, m.Source.Addr())
+	flows, _ := p.flows(nil, r, &target.Target{}, q, hops, m.Source.Addr())
 	p.health.Order(flows, s.Now(), false)
 	if len(flows) == 0 {
 		return false

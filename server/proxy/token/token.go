@@ -23,6 +23,7 @@ type Token struct {
 	CallerTag [tagHashLen]byte
 	Caller    Side
 	Callee    Side
+	Gateway   bool // one of them is a gateway: what is in the dialog may go there
 }
 
 // Side is one end of a dialog.
@@ -39,6 +40,7 @@ const (
 	flagCalleeFlow
 	flagCaller6
 	flagCallee6
+	flagGateway
 )
 
 const (
@@ -73,6 +75,9 @@ func (t *Token) Append(dst []byte, secret *[32]byte, callID []byte) []byte {
 		}
 		b = append(b, byte(s.Flow.Remote.Port()>>8), byte(s.Flow.Remote.Port()), byte(s.Flow.Proto))
 	}
+	if t.Gateway {
+		b[0] |= flagGateway
+	}
 	sum := mac(secret, callID, b)
 	b = append(b, sum[:macLen]...)
 	return base64.RawURLEncoding.AppendEncode(dst, b)
@@ -94,6 +99,7 @@ func Parse(text []byte, secret *[32]byte, callID []byte) (t Token, ok bool) {
 		return t, false
 	}
 	flags := b[0]
+	t.Gateway = flags&flagGateway != 0
 	t.CallerTag = [tagHashLen]byte(b[1:])
 	b = b[1+tagHashLen:]
 	for i, s := range [2]*Side{&t.Caller, &t.Callee} {
