@@ -12,6 +12,7 @@ import (
 
 	"sipd/config"
 	"sipd/location"
+	"sipd/server/calltrace"
 	"sipd/server/message"
 	"sipd/server/transport"
 	"sipd/sipaddr"
@@ -75,7 +76,7 @@ func benchServer(tb testing.TB, settings map[string]string, maxOpen int) (*Serve
 		tb.Fatal(err)
 	}
 	w := &wire{}
-	s, err := New(Config{Net: w, Tables: func() *cache.Snapshot { return snap }, Location: loc, MaxOpen: maxOpen, Log: slog.New(slog.DiscardHandler)})
+	s, err := New(Config{Net: w, Tables: func() *cache.Snapshot { return snap }, Location: loc, MaxOpen: maxOpen, Calls: calltrace.New(), Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -27,9 +27,13 @@ func (s *Server) route(sh *transaction.Shard, x *scratch) {
 
 // act does what was decided.
 func (s *Server) act(sh *transaction.Shard, x *scratch) {
-	switch d := &x.decision; d.Kind {
-	case target.Ask:
+	d := &x.decision
+	if d.Kind == target.Ask {
 		s.inquire(sh, x)
+		return
+	}
+	x.call = s.keep(x)
+	switch d.Kind {
 	case target.Challenge:
 		s.challenge(x, d.Realm, d.Stale)
 	case target.Reject:
@@ -129,7 +133,7 @@ func (s *Server) plan(x *scratch, ts, others []target.Target) proxy.Plan {
 			plan.Recurse = s.recursion
 		}
 	}
-	plan.Transaction = x.tx
+	plan.Transaction, plan.Call = x.tx, x.call
 	if s.record != nil && x.facts.User.Exists() {
 		plan.User = x.facts.User
 	}
@@ -143,5 +147,5 @@ func (s *Server) plan(x *scratch, ts, others []target.Target) proxy.Plan {
 // credentials needs one: a nonce count is good once, and a retransmission would be challenged. So does what says how it is to be
 // handled (RFC 3841): its CANCEL does not repeat it.
 func (s *Server) needsNoState(x *scratch) bool {
-	return s.tryStateless && x.facts.Verdict == target.NoCredentials && !x.msg.Has(message.RequestDisposition)
+	return s.tryStateless && x.facts.Verdict == target.NoCredentials && len(x.facts.Answers) == 0 && !x.msg.Has(message.RequestDisposition)
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"sipd/resolve"
+	"sipd/server/calltrace"
 	"sipd/server/message"
 	"sipd/server/proxy"
 	"sipd/server/redirect"
@@ -27,7 +28,7 @@ func (s *Server) redirect(sh *transaction.Shard, x *scratch) {
 		s.contacts(sh, x)
 		return
 	}
-	w := &lookingUp{server: s, status: x.decision.Status, targets: append([]target.Target(nil), x.decision.Targets...), started: x.now}
+	w := &lookingUp{server: s, status: x.decision.Status, targets: append([]target.Target(nil), x.decision.Targets...), started: x.now, call: x.call}
 	w.lookUp(x.msg.CallID())
 	if w.waiting == 0 {
 		x.decision.Targets = append(x.decision.Targets[:0], w.targets...)
@@ -64,6 +65,7 @@ type lookingUp struct {
 	open    bool // it has a transaction, which has no final response
 	user    string
 	started time.Time
+	call    calltrace.Ref
 }
 
 // lookUp asks for the addresses of the contacts that are names.
@@ -123,6 +125,7 @@ func (w *lookingUp) final(sh *transaction.Shard, status int, write func(dst []by
 	defer s.scratch.Put(x)
 	x.buf = write(x.buf[:0], tx)
 	sh.Respond(tx, status, x.buf)
+	s.calls.Final(w.call, sh.Now(), status)
 	if s.record != nil {
 		row := logRow(tx.Request, status, tx.Tag())
 		row.Time, row.Duration, row.AuthUser = w.started, sh.Now().Sub(w.started), w.user

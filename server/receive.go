@@ -18,7 +18,7 @@ func (s *Server) Receive(out *transport.Out, from transport.Flow, raw []byte) {
 	defer s.scratch.Put(x)
 	defer s.recovered(x)
 	x.msg.Source = from.Remote
-	x.out, x.from, x.now = out, from, time.Now()
+	x.out, x.from, x.now, x.call = out, from, time.Now(), 0
 	if err := x.msg.Index(raw); err != nil {
 		s.malformed(x, err)
 		return

@@ -42,6 +42,7 @@ func (s *Server) final(sh *transaction.Shard, x *scratch, status int, write func
 	}()
 	x.buf = write(x.buf[:0], tx.Tag())
 	sh.Respond(tx, status, x.buf)
+	s.calls.Final(x.call, x.now, status)
 	done = true
 	s.logFinal(x, status, tx.Tag())
 	if x.tx != nil {
@@ -56,6 +57,7 @@ func (s *Server) stateless(x *scratch, status int, fields []message.Field) {
 
 // statelessBecause is stateless with a reason phrase of its own.
 func (s *Server) statelessBecause(x *scratch, status int, reason string, fields []message.Field) {
+	s.calls.Final(x.call, x.now, status)
 	if x.tx != nil { // It has waited for an answer.
 		x.buf = message.AppendResponse(x.buf[:0], &x.msg, status, reason, x.tx.Tag(), fields, nil)
 		x.shard.Respond(x.tx, status, x.buf)

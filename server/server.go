@@ -11,6 +11,7 @@ import (
 
 	"sipd/location"
 	"sipd/server/auth"
+	"sipd/server/calltrace"
 	"sipd/server/gateway"
 	"sipd/server/message"
 	"sipd/server/proxy"
@@ -33,6 +34,7 @@ type Config struct {
 	Draw       func(n int) int     // a random number below n, for the order of gateways; nil: math/rand's
 	Asker      Asker               // of what no table says (EnumRoot, Locator); nil: nobody is asked
 	Machine    func() target.Names // mail aliases and full names, now; nil: there are none
+	Calls      *calltrace.Ring     // keeps why calls went where they did; nil: nobody asks
 	Log        *slog.Logger
 }
 
@@ -58,11 +60,12 @@ type Server struct {
 	commits      *transport.Out // of location's completions; its committer is the only writer
 	draining     atomic.Bool
 	registering  atomic.Int64  // REGISTERs that wait for their commit
-	redirecting  atomic.Int64  // redirects that wait for addresses
+	redirecting  atomic.Int64  // redirects that wait for addresses, calls that wait for an answer
 	recursion    proxy.Recurse // s.recurse, made once
 	further      proxy.Next    // s.forwards, likewise
 	asker        Asker
 	machine      func() target.Names
+	calls        *calltrace.Ring
 	fence        fence
 	panics       atomic.Int64
 	dropped      atomic.Int64
@@ -83,6 +86,7 @@ type scratch struct {
 	server   *Server
 	tx       *transaction.Server // of msg, when it has waited for an answer; else nil
 	shard    *transaction.Shard  // of tx
+	call     calltrace.Ref
 }
 
 // New makes a server. It starts nothing.
@@ -95,6 +99,7 @@ func New(cfg Config) (*Server, error) {
 		name:     cfg.Tables().Settings.ViaName,
 		domains:  cfg.Domains,
 		resolver: cfg.Resolver,
+		calls:    cfg.Calls,
 		gateways: gateway.New(),
 		verifier: auth.NewVerifier(),
 		seed:     maphash.MakeSeed(),
@@ -118,7 +123,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.proxy = proxy.New(proxy.Config{
 		Net: cfg.Net, Name: s.name, Finished: s.finished, MaxOpen: cfg.MaxOpen, Stateless: s.tryStateless, Log: cfg.Log, Opens: s.opens,
-		Resolver: cfg.Resolver, InShard: s.inShard, Domains: cfg.Domains, Trust: s.trust,
+		Resolver: cfg.Resolver, InShard: s.inShard, Domains: cfg.Domains, Trust: s.trust, Calls: cfg.Calls,
 		Gateway: s.fenced,
 	})
 	return s, nil

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"sipd/server/calltrace"
 	"sipd/server/message"
 	"sipd/server/proxy/health"
 	"sipd/server/target"
@@ -73,14 +74,14 @@ func (b *branch) Failed(s *transaction.Shard, _ *transaction.Client, why transac
 			b.retry(s, alt)
 			return
 		}
-		if b.another(s, health.Because(err), health.Time) {
+		if b.another(s, 503, health.Because(err), health.Time) {
 			return
 		}
 		status = 503
 	case transaction.CancelTimeout:
 		status = 487 // 9.1: the transaction counts as cancelled.
 	default:
-		if b.another(s, "no answer", health.Time) {
+		if b.another(s, 408, "no answer", health.Time) {
 			return
 		}
 	}
@@ -101,6 +102,19 @@ func (b *branch) Ended(s *transaction.Shard, client *transaction.Client) {
 	c.recycle(s)
 }
 
+// note tells what became of the copy of the request that was sent last.
+func (b *branch) note(s *transaction.Shard, status int, received bool) {
+	c := b.c
+	if c.call == 0 {
+		return
+	}
+	o := calltrace.Outcome{Target: &b.target, To: b.last.Remote, Status: status, Received: received}
+	if o.To.IsValid() {
+		o.Proto = b.last.Proto.String()
+	}
+	c.p.calls.Branch(c.call, s.Now(), &o)
+}
+
 // ended notes a final response, m, or what counts as one (m nil), and lets the context go on.
 func (b *branch) ended(s *transaction.Shard, status int, m *message.Message) {
 	c := b.c
@@ -116,6 +130,7 @@ func (b *branch) ended(s *transaction.Shard, status int, m *message.Message) {
 		}
 		return
 	}
+	b.note(s, status, m != nil)
 	if b.elsewhere(s, status, m) || (m == nil || status == 503) && b.handBack(s) {
 		return
 	}

@@ -12,6 +12,7 @@ import (
 // branches are cancelled with the caller's own Reason; the responses they bring decide.
 func (c *Context) Cancelled(s *transaction.Shard, _ *transaction.Server, cancel *message.Message) {
 	c.cancelled = true
+	c.p.calls.Cancelled(c.call, s.Now())
 	c.stop(s, cancel.Value(message.Reason))
 	c.settle(s)
 }

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"sipd/server/calltrace"
 	"sipd/server/message"
 	"sipd/server/proxy/health"
 	"sipd/server/target"
@@ -42,6 +43,8 @@ type Config struct {
 	Gateway func(to netip.AddrPort, exact bool) bool
 	// Trust tells how far the far end of a flow is trusted with asserted identities (RFC 3325); nil: nobody is.
 	Trust func(flow transport.Flow) trust.Level
+	// Calls is told what becomes of the copies of a request; nil: nobody asks.
+	Calls *calltrace.Ring
 	Log   *slog.Logger
 }
 
@@ -78,6 +81,7 @@ type Proxy struct {
 	trust      func(flow transport.Flow) trust.Level
 	gateway    func(to netip.AddrPort, exact bool) bool
 	health     *health.Table
+	calls      *calltrace.Ring
 
 	contextsHeld, afterlivesHeld atomic.Int64 // taken from their pools and not given back
 }
@@ -90,7 +94,7 @@ func New(cfg Config) *Proxy {
 	return &Proxy{
 		maxOpen: int64(cfg.MaxOpen), stateless: cfg.Stateless,
 		resolver: cfg.Resolver, inShard: cfg.InShard, domains: cfg.Domains, trust: cfg.Trust, gateway: cfg.Gateway, health: health.New(hopTimeout),
-		net: cfg.Net, name: []byte(cfg.Name), opens: cfg.Opens, seed: maphash.MakeSeed(), finished: cfg.Finished, log: cfg.Log,
+		calls: cfg.Calls, net: cfg.Net, name: []byte(cfg.Name), opens: cfg.Opens, seed: maphash.MakeSeed(), finished: cfg.Finished, log: cfg.Log,
 		contexts:   sync.Pool{New: func() any { return &Context{} }},
 		afterlives: sync.Pool{New: func() any { return &afterlife{} }},
 		scratch:    sync.Pool{New: func() any { return &scratch{} }},
@@ -173,6 +177,7 @@ type Context struct {
 	started   time.Time
 	from      transport.Flow // the way the request came
 	asserted  trust.Asserted // who sent it
+	call      calltrace.Ref
 
 	starting  bool // a group is being started
 	short     bool // the last group is not all out: it waits for breadth
@@ -193,6 +198,7 @@ type Plan struct {
 	Next     Next           // asked when everything has failed; nil: nobody is forwarded to
 	Waiting  target.Waiting // what Next is asked about
 	User     any            // comes back in Finished
+	Call     calltrace.Ref  // what Config.Calls knows the request by
 
 	Transaction *transaction.Server // of the request, when it has one already
 }
@@ -217,7 +223,7 @@ func (p *Proxy) Forward(s *transaction.Shard, m *message.Message, from transport
 	c.route.rebase(tx.Request)
 	c.targets = append(c.targets[:0], plan.Targets...)
 	c.redirect = append(c.redirect[:0], plan.Redirect...)
-	c.recursion, c.further, c.waiting = plan.Recurse, plan.Next, plan.Waiting
+	c.recursion, c.further, c.waiting, c.call = plan.Recurse, plan.Next, plan.Waiting, plan.Call
 	c.next, c.n, c.trying, c.live, c.breadth = 0, 0, 0, 0, breadthOf(m)
 	c.starting, c.short, c.cancelled, c.stopped, c.answered, c.busy = false, false, false, false, false, false
 	c.loop = p.loopHash(m)
@@ -276,6 +282,7 @@ func (c *Context) finish(s *transaction.Shard, status int, hop transport.Flow, t
 	}
 	c.answered = true
 	c.p.open.Add(-1)
+	c.p.calls.Final(c.call, s.Now(), status)
 	if c.p.finished != nil && c.tx != nil {
 		c.p.finished(s, Finished{
 			Request: c.tx.Request, Status: status, NextHop: hop, Tag: tag, Took: s.Now().Sub(c.started), User: c.user,

@@ -23,6 +23,7 @@ func (c *Context) forwarded(s *transaction.Shard, status int) bool {
 	f := target.Failure{Waiting: c.waiting, URI: &c.route.URI, Status: status, Set: slices.Concat(c.targets, c.redirect), Disposition: c.set.Disposition}
 	var d target.Decision
 	c.further(&f, s.Now(), &d)
+	c.p.calls.Forwarded(c.call, s.Now(), &d)
 	if len(d.Targets)+len(d.Redirect) == 0 {
 		if c.trying == 0 {
 			c.waiting.User = ""
@@ -92,7 +93,8 @@ func (b *branch) nextGateway(s *transaction.Shard) {
 	s.Disarm(&b.silence)
 	b.target = b.target.Rest()
 	b.hops, b.lookedUp, b.domain, b.refused = b.hops[:0], false, "", 0
-	b.alt, b.overTCP = transport.Flow{}, false // They were of the gateway before.
-	b.c.trying--                               // start counts it again
+	// They were of the gateway before.
+	b.alt, b.last, b.overTCP = transport.Flow{}, transport.Flow{}, false
+	b.c.trying-- // start counts it again
 	b.c.start(s, b)
 }

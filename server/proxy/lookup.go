@@ -225,13 +225,14 @@ func (b *branch) nextOf(s *transaction.Shard) bool {
 
 // another tries the next hop after one has failed (RFC 3263 4.3): by the transport, by silence or with a 503. Each gets a branch
 // parameter of its own. It reports whether there was one.
-func (b *branch) another(s *transaction.Shard, why string, until time.Duration) bool {
+func (b *branch) another(s *transaction.Shard, status int, why string, until time.Duration) bool {
 	if b.lookedUp {
 		b.c.p.health.Failed(b.last, b.domain, why, s.Now(), until)
 	}
 	if len(b.hops) == 0 || b.final || b.late || b.c.stopped || b.c.tx == nil {
 		return false
 	}
+	b.note(s, status, why == "503")
 	s.Disarm(&b.timerC)
 	s.Disarm(&b.silence)
 	b.nextOf(s)
@@ -245,6 +246,7 @@ func (b *branch) silent(s *transaction.Shard) {
 	if b.final || b.late || b.client == nil || c.stopped || c.tx == nil || len(b.hops)+len(b.target.Else) == 0 {
 		return
 	}
+	b.note(s, 408, false)
 	next := c.newBranch()
 	next.target, next.share, next.lookedUp, next.domain = b.target, b.share, b.lookedUp, b.domain
 	next.hops = append(next.hops[:0], b.hops...)

@@ -34,7 +34,7 @@ func (c *Context) response(s *transaction.Shard, b *branch, m *message.Message) 
 		}
 	case status < 300:
 		c.success(s, b, m)
-	case status == 503 && b.another(s, "503", retryAfter(m)): // RFC 3263 4.3
+	case status == 503 && b.another(s, 503, "503", retryAfter(m)): // RFC 3263 4.3
 	case status < 400 && c.recurse(s, b, m): // Step 4
 	default:
 		b.ended(s, status, m) // Step 4: waits in the response context, steps 6 and on in settle.
@@ -55,6 +55,9 @@ func (c *Context) success(s *transaction.Shard, b *branch, m *message.Message) {
 		b.final = true
 		c.trying--
 		s.Disarm(&b.timerC)
+	}
+	if !b.succeeded {
+		b.note(s, m.Status(), true)
 	}
 	b.succeeded = true
 	c.p.forwardUp(s, c.tx, m, b.tells) // Of those to a non-INVITE the server transaction lets only the first pass.

@@ -1,0 +1,60 @@
+package calltrace
+
+import (
+	"maps"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// maxNames bounds the names of rules, tables and notes that have a number. They are constants of the code, but for a few that say how a
+// gateway is; what comes beyond is written out.
+const maxNames = 1024
+
+// names gives numbers to names. Who reads never waits.
+type names struct {
+	mu   sync.Mutex // of who adds one
+	ids  atomic.Pointer[map[string]uint16]
+	list atomic.Pointer[[]string] // by number; 0 is none
+}
+
+func (n *names) init() {
+	n.ids.Store(&map[string]uint16{"": 1})
+	n.list.Store(&[]string{"", ""})
+}
+
+// id returns the number of a name, 0 when it has none and gets none.
+func (n *names) id(name string) uint16 {
+	if id, ok := (*n.ids.Load())[name]; ok {
+		return id
+	}
+	return n.learn(name)
+}
+
+func (n *names) learn(name string) uint16 {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	ids, list := *n.ids.Load(), *n.list.Load()
+	if id, ok := ids[name]; ok {
+		return id
+	}
+	if len(list) >= maxNames || len(name) > maxText {
+		return 0
+	}
+	name = strings.Clone(name) // It may be part of something large.
+	id := uint16(len(list))
+	ids = maps.Clone(ids)
+	ids[name] = id
+	list = append(list[:len(list):len(list)], name)
+	n.list.Store(&list) // First: who has the number finds the name.
+	n.ids.Store(&ids)
+	return id
+}
+
+// name returns the name of a number.
+func (n *names) name(id uint64) string {
+	if list := *n.list.Load(); id < uint64(len(list)) {
+		return list[id]
+	}
+	return ""
+}
