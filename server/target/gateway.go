@@ -185,11 +185,23 @@ func (d *Decision) dialOut(t Tables, f *Facts) bool {
 		d.insecure = true
 		return d.absent()
 	}
-	d.outside(f.User)
-	return true
+	d.outside(t, f.User)
+	return len(d.Targets) > 0 || d.reject(503)
 }
 
-// outside makes a target of d.uri.
-func (d *Decision) outside(owner cache.User) {
-	d.add(Target{Binding: &location.Binding{URI: string(d.uri), Q: maxQ, Action: uint8(store.Proxy)}, Owner: owner, By: byAdministrator, Rule: d.rule})
+// outside makes a target of d.uri. Its host may be the name of a gateway, as in the gateway map; but no class is asked for here, and the
+// gateway is one address: nobody counts emergency calls there.
+func (d *Decision) outside(t Tables, owner cache.User) {
+	text := d.uri
+	if u, err := sipaddr.Parse(d.uri); err == nil {
+		if g := t.Plan().Gateway(u.Host); g != nil {
+			if !g.Row.Enabled {
+				d.row("dialplan", d.rule, "gateway", g.Row.Name, trace.Skip, "the gateway is disabled")
+				return
+			}
+			d.key = appendVia(d.key[:0], &u, &g.URI)
+			text = d.key
+		}
+	}
+	d.add(Target{Binding: &location.Binding{URI: string(text), Q: maxQ, Action: uint8(store.Proxy)}, Owner: owner, By: byAdministrator, Rule: d.rule})
 }

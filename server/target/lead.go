@@ -51,7 +51,7 @@ func (d *Decision) leadOn(t Tables, is finding, text string, owner cache.User, n
 			d.insecure = true
 			return
 		}
-		d.outside(owner)
+		d.outside(t, owner)
 	default:
 		d.AORs = d.AORs[:0]
 		d.step("leads to", text, trace.Skip, "it names nobody here, or several")
