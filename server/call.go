@@ -145,7 +145,7 @@ func (s *Server) plan(x *scratch, ts, others []target.Target) proxy.Plan {
 
 // needsNoState tells whether a request may be tried without a transaction, as far as that is not the proxy's to say. What brings
 // credentials needs one: a nonce count is good once, and a retransmission would be challenged. So does what says how it is to be
-// handled (RFC 3841): its CANCEL does not repeat it.
+// handled (RFC 3841): its CANCEL does not repeat it. So does what somebody was asked about, who may say something else the next time.
 func (s *Server) needsNoState(x *scratch) bool {
 	return s.tryStateless && x.facts.Verdict == target.NoCredentials && len(x.facts.Answers) == 0 && !x.msg.Has(message.RequestDisposition)
 }

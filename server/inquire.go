@@ -1,6 +1,7 @@
 package server
 
 import (
+	"strings"
 	"time"
 
 	"sipd/server/message"
@@ -14,29 +15,16 @@ type Asker interface {
 	Ask(q target.Question, done func([]target.Found)) (found []target.Found, ready bool)
 }
 
-const (
-	// inquiryTimeout is how long a call waits for an answer; then nobody knows.
-	inquiryTimeout = 4 * time.Second
-	// maxInquiries bounds the questions of one call: a number that DNS leads from to a name that Locator knows has two.
-	maxInquiries = 4
-)
+// inquiryTimeout is how long a call waits for an answer; then nobody knows. It is what Locator takes at most; DNS may take longer.
+const inquiryTimeout = 4 * time.Second
 
 // inquire asks what a decision has to know, and decides again: at once when it is known, else when it is answered.
 func (s *Server) inquire(sh *transaction.Shard, x *scratch) {
 	var w *inquiry
 	for x.decision.Kind == target.Ask {
 		q := x.decision.Question
-		if len(x.facts.Answers) >= maxInquiries {
-			x.facts.Answers = append(x.facts.Answers, target.Answer{Question: q})
-			target.Decide(x.tables, &x.facts, x.now, &x.decision)
-			if x.decision.Kind == target.Ask { // Each question has a subject of its own; an answer that leads on without end has not.
-				s.stateless(x, 500, nil)
-				return
-			}
-			break
-		}
 		if w == nil {
-			w = &inquiry{server: s, from: x.from}
+			w = &inquiry{server: s, from: x.from, began: x.now}
 		}
 		callID := string(x.msg.CallID())
 		found, ready := s.asker.Ask(q, func(found []target.Found) {
@@ -47,7 +35,7 @@ func (s *Server) inquire(sh *transaction.Shard, x *scratch) {
 			return
 		}
 		x.facts.Answers = append(x.facts.Answers, target.Answer{Question: q, Found: found})
-		target.Decide(x.tables, &x.facts, x.now, &x.decision)
+		target.Decide(x.tables, &x.facts, sh.Now(), &x.decision)
 	}
 	s.act(sh, x)
 }
@@ -61,6 +49,7 @@ type inquiry struct {
 	question target.Question
 	timer    transaction.Timer
 	open     bool
+	began    time.Time // when the request came
 }
 
 // wait keeps the request until the answer comes.
@@ -89,9 +78,15 @@ func (w *inquiry) answered(sh *transaction.Shard, found []target.Found) {
 	}
 	w.close(sh)
 	s := w.server
+	done := false
+	defer func() {
+		if u := tx.User(); !done && tx.Status() < 200 && (u == nil || u == transaction.ServerUser(w)) {
+			w.refuse(sh, tx, 500) // A panic: an INVITE without a final response would wait for one without end.
+		}
+	}()
 	x := s.scratch.New().(*scratch) // Its message lives as long as the transaction is being decided about.
 	if err := x.msg.Index(tx.Request.Raw()); err != nil {
-		return
+		return // 500: it could be read when it came.
 	}
 	x.msg.Source = tx.Request.Source
 	x.from, x.now, x.tx, x.shard = w.from, sh.Now(), tx, sh
@@ -102,7 +97,9 @@ func (w *inquiry) answered(sh *transaction.Shard, found []target.Found) {
 	x.facts.Answers = append(w.facts.Answers, target.Answer{Question: w.question, Found: found})
 	target.Decide(x.tables, &x.facts, x.now, &x.decision)
 	tx.SetUser(nil)
+	x.now = w.began
 	s.act(sh, x)
+	done = true
 }
 
 // close notes that nothing is waited for any more.
@@ -116,18 +113,36 @@ func (w *inquiry) close(sh *transaction.Shard) {
 
 // Cancelled is transaction.ServerUser: the caller gave up (9.2).
 func (w *inquiry) Cancelled(sh *transaction.Shard, tx *transaction.Server, _ *message.Message) {
-	if !w.open || tx.Request == nil {
+	if w.open {
+		w.close(sh)
+		w.refuse(sh, tx, 487)
+	}
+}
+
+// abort ends the wait because the server stops.
+func (w *inquiry) abort(sh *transaction.Shard, tx *transaction.Server) {
+	if w.open {
+		w.close(sh)
+		w.refuse(sh, tx, 503)
+	}
+}
+
+// refuse answers what has not gone anywhere.
+func (w *inquiry) refuse(sh *transaction.Shard, tx *transaction.Server, status int) {
+	if tx.Request == nil {
 		return
 	}
-	w.close(sh)
 	s := w.server
 	x := s.scratch.Get().(*scratch)
 	defer s.scratch.Put(x)
-	x.buf = message.AppendResponse(x.buf[:0], tx.Request, 487, "", tx.Tag(), nil, nil)
-	sh.Respond(tx, 487, x.buf)
+	x.buf = message.AppendResponse(x.buf[:0], tx.Request, status, "", tx.Tag(), nil, nil)
+	sh.Respond(tx, status, x.buf)
 	if s.record != nil {
-		row := logRow(tx.Request, 487, tx.Tag())
-		row.Time = sh.Now()
+		row := logRow(tx.Request, status, tx.Tag())
+		row.Time, row.Duration = w.began, sh.Now().Sub(w.began)
+		if u := w.facts.User; u.Exists() {
+			row.AuthUser = strings.Clone(string(u.Key)) // It goes into the log, and the key is part of something large.
+		}
 		s.write(row)
 	}
 	tx.SetUser(nil)

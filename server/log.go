@@ -45,6 +45,9 @@ func (s *Server) logFinal(x *scratch, status int, tag []byte) {
 	}
 	row := logRow(&x.msg, status, tag)
 	row.Time = x.now
+	if x.tx != nil { // It has waited for an answer.
+		row.Duration = x.shard.Now().Sub(x.now)
+	}
 	if u := x.facts.User; u.Exists() {
 		row.AuthUser = strings.Clone(string(u.Key))
 	}

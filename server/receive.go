@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"sipd/config"
 	"sipd/server/message"
 	"sipd/server/target"
 	"sipd/server/transport"
@@ -49,7 +50,7 @@ func (s *Server) refresh(x *scratch) {
 	x.tables.Snapshot = s.tables()
 	if s.asker != nil {
 		x.tables.Enum = x.tables.Settings.EnumRoot != ""
-		x.tables.Locator = x.tables.Settings.Locator.String() != ""
+		x.tables.Locator = x.tables.Settings.Locator != (config.Locator{})
 	}
 	if s.machine != nil {
 		x.tables.Machine = s.machine()

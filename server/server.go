@@ -183,13 +183,16 @@ func (s *Server) drain() {
 	for end := time.Now().Add(drainLimit); time.Now().Before(end) && s.open() > 0; {
 		<-tick.C
 	}
-	if s.proxy.Open() == 0 {
+	if s.proxy.Open()+int(s.redirecting.Load()) == 0 {
 		return
 	}
 	out := s.net.NewOut()
 	s.transactions.EachServer(out, time.Now(), func(sh *transaction.Shard, tx *transaction.Server) {
-		if c, ok := tx.User().(*proxy.Context); ok {
-			c.Abort(sh)
+		switch u := tx.User().(type) {
+		case *proxy.Context:
+			u.Abort(sh)
+		case *inquiry:
+			u.abort(sh, tx)
 		}
 	})
 	out.Flush()

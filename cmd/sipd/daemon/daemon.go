@@ -21,6 +21,7 @@ import (
 	"sipd/requestlog"
 	"sipd/resolve"
 	"sipd/server"
+	"sipd/server/answers"
 	"sipd/server/certs"
 	"sipd/server/transport"
 	"sipd/sipaddr"
@@ -94,6 +95,7 @@ type daemon struct {
 	certificate    *certs.Pair    // nil: no TLS
 	roots          *x509.CertPool // of next hops over TLS
 	resolver       *resolve.Resolver
+	answers        *answers.Sources // of EnumRoot and Locator
 	sockets        *transport.Sockets
 	server         *server.Server
 	health         *health // nil: AdminListen off
@@ -153,7 +155,7 @@ func (d *daemon) prepare(ctx context.Context) (err error) {
 	}
 	d.server, err = server.New(server.Config{
 		Net: d.sockets, Tables: d.cache.Snapshot, Location: d.location, RequestLog: log,
-		Resolver: d.resolver, Domains: d.domains, Machine: d.names.names, Log: d.log,
+		Resolver: d.resolver, Domains: d.domains, Asker: d.answers, Machine: d.names.names, Log: d.log,
 	})
 	if err != nil {
 		return err
@@ -262,6 +264,8 @@ func (d *daemon) listen(ctx context.Context) error {
 	}
 	d.sockets = sockets
 	d.openResolver(ctx, d.first, sockets.Addrs())
+	d.answers = answers.New(d.resolver, d.log.With("pkg", "locator"))
+	d.answers.Follow(d.first)
 	network, addr, err := config.ParseAdmin(d.first.AdminListen)
 	if err != nil {
 		return configError{err}
@@ -295,6 +299,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	g := newGroup()
 	g.start(ctx, "server", d.server.Run)
 	g.start(ctx, "resolver", d.runResolver)
+	g.start(ctx, "locator", d.runAnswers)
 	if d.certificate != nil {
 		g.start(ctx, "certificate", d.certificate.Watch)
 	}
@@ -362,6 +367,7 @@ func (d *daemon) close() error {
 	if !d.started {
 		if d.resolver != nil {
 			d.resolver.Close()
+			d.answers.Close()
 		}
 		if d.sockets != nil {
 			d.sockets.Close()
@@ -401,6 +407,9 @@ func (d *daemon) changed(s *cache.Snapshot) {
 	}
 	if d.first == nil || s.Settings == d.seen {
 		return
+	}
+	if d.answers != nil { // Likewise.
+		d.answers.Follow(s.Settings)
 	}
 	d.seen = s.Settings
 	for _, name := range restartSettings {

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"sipd/config"
+	"sipd/locator"
 	"sipd/resolve"
 	"sipd/server/certs"
 	"sipd/server/proxy"
@@ -63,6 +65,32 @@ func resolverStateOf(st resolve.Status) resolverState {
 			n.LastErr, n.At = s.Err.Error(), &at
 		}
 		v.Servers = append(v.Servers, n)
+	}
+	return v
+}
+
+// locatorState is who is asked where users are.
+type locatorState struct {
+	Locator      string     `json:"locator"` // the setting
+	Answered     uint64     `json:"answered"`
+	Failed       uint64     `json:"failed"` // calls went on as if nobody knew
+	Down         bool       `json:"down"`   // it keeps failing and is left alone for a while
+	LastErr      string     `json:"last_err,omitempty"`
+	At           *time.Time `json:"last_err_at,omitempty"`
+	Running      int        `json:"running"` // questions
+	Queued       int        `json:"queued"`
+	Waiting      int        `json:"waiting"` // calls that wait for both
+	Refused      uint64     `json:"refused"` // calls for which there was no room; they went on likewise
+	CacheEntries int        `json:"cache_entries"`
+	CacheBytes   int        `json:"cache_bytes"`
+}
+
+func locatorStateOf(setting string, st locator.Status) *locatorState {
+	v := &locatorState{Locator: config.MaskURL(setting), Answered: st.Answered, Failed: st.Failed, Down: st.Down, Running: st.Running, Queued: st.Queued,
+		Waiting: st.Waiting, Refused: st.Refused, CacheEntries: st.Entries, CacheBytes: st.Bytes}
+	if st.Err != nil {
+		at := st.At.UTC()
+		v.LastErr, v.At = st.Err.Error(), &at
 	}
 	return v
 }

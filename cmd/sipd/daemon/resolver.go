@@ -60,3 +60,10 @@ func (d *daemon) runResolver(ctx context.Context) error {
 	d.resolver.Close()
 	return nil
 }
+
+// runAnswers ends what Locator is asked, when the server has ended.
+func (d *daemon) runAnswers(ctx context.Context) error {
+	<-ctx.Done()
+	d.answers.Close()
+	return nil
+}

@@ -39,6 +39,7 @@ type status struct {
 
 	DownHops    []downHop         `json:"down_hops"` // next hops that have failed lately
 	Resolver    resolverState     `json:"resolver"`
+	Locator     *locatorState     `json:"locator,omitempty"`
 	Certificate *certificateState `json:"certificate"` // null: no TLS
 	Gateways    []gatewayState    `json:"gateways,omitempty"`
 
@@ -64,6 +65,10 @@ func (d *daemon) status() status {
 		DownHops: downHops(d.server.Down()), Resolver: resolverStateOf(names), Certificate: d.certificateState(now),
 		Gateways: gatewayStates(d.server.Gateways().List(now)),
 		Panics:   s.Panics + int64(d.sockets.Panics()) + names.Panics, Descriptors: descriptors(),
+	}
+	if setting, l, ok := d.answers.Status(now); ok {
+		st.Locator = locatorStateOf(setting, l)
+		st.Panics += l.Panics
 	}
 	if c.Err != nil {
 		st.TablesErr = c.Err.Error()
@@ -94,7 +99,7 @@ func (s status) attrs() (list []slog.Attr) {
 		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
 		value := v.Field(i).Interface()
 		switch value.(type) {
-		case []downHop, resolverState, *certificateState, []gatewayState:
+		case []downHop, resolverState, *locatorState, *certificateState, []gatewayState:
 			text, err := json.Marshal(value)
 			if err != nil {
 				text = []byte(strconv.Quote(err.Error()))
