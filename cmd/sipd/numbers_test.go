@@ -54,6 +54,7 @@ func TestMaps(t *testing.T) {
 		{"by URI", []string{"gatewaymap", "test", "tel:+12129397042", "--class", "student", d}, 0, "sip:7042@itgw1.cs.example.edu\n"},
 		{"any class", []string{"gatewaymap", "test", "+18005551234", "--class", "phd", d}, 0, "sip:918005551234@gw\n"},
 		{"unknown class", []string{"gatewaymap", "test", "+12129397042", "--class", "guest", d}, 1, "no gateway class guest"},
+		{"as it is dialled", []string{"gatewaymap", "test", "7042", "--class", "phd", d}, 1, "note: the dial plan makes tel:+12129397042 of 7042: ask for that"},
 		{"no number", []string{"gatewaymap", "test", "", d}, 2, "is no number"},
 		{"add", []string{"gatewaymap", "add", "(+44)*", "phd", "sip:$@uk.example", "--weight", "3", d}, 0, "added rule (+44)* phd sip:$@uk.example at position 50"},
 		{"hunt group", []string{"gatewaymap", "add", "(+44)*", "phd", "sip:$@uk2.example", "--position", "50", d}, 0, "at position 50"},

@@ -164,5 +164,8 @@ func (p *Program) testGatewayMap(ctx context.Context, db Database, text, class s
 	if err := p.Say(v, "%s", strings.Join(lines, "\n")); err != nil || out == gatewaymap.Found {
 		return err
 	}
+	if uri, rule := c.DialPlan.Find(nil, []byte(number), nil); out == gatewaymap.NoMatch && rule != nil { // Who asks has dialled it, perhaps.
+		fmt.Fprintf(p.Stderr, "note: the dial plan makes %s of %s: ask for that\n", uri, number)
+	}
 	return p.Failed()
 }
