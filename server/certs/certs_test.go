@@ -210,7 +210,8 @@ func TestReload(t *testing.T) {
 	dir := t.TempDir()
 	first, key := issue(t, x509.Certificate{DNSNames: []string{"a.example"}}, nil, nil)
 	certFile, keyFile := write(t, dir, first, key)
-	p, err := Load(certFile, keyFile, log)
+	var taken []*x509.Certificate
+	p, err := Load(certFile, keyFile, func(leaf *x509.Certificate) { taken = append(taken, leaf) }, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -291,6 +292,66 @@ func TestReload(t *testing.T) {
 	if got := strings.Count(text.String(), "ends soon"); got != 1 {
 		t.Errorf("got %d warnings, want 1:\n%s", got, &text)
 	}
+	if want := []*x509.Certificate{first, young, first, second}; !slices.EqualFunc(taken, want, (*x509.Certificate).Equal) {
+		t.Errorf("got %d certificates told, want each that was put in force, %d", len(taken), len(want))
+	}
+}
+
+// unheard is for tests that do not care which certificates are taken.
+func unheard(*x509.Certificate) {}
+
+// TestOutOfTime: a certificate that is over or has not begun is served when there is no better one, and the log says so; others out of
+// their time may take its place, and none takes that of a good one.
+func TestOutOfTime(t *testing.T) {
+	const day = 24 * time.Hour
+	for _, c := range []struct {
+		name     string
+		from, to time.Duration
+		early    bool
+		want     string        // in the log
+		when     time.Duration // told in it
+	}{
+		{"over", -2 * day, -day, false, `level=ERROR msg="the certificate has ended: `, -day},
+		{"not begun", day, 2 * day, true, `level=ERROR msg="the certificate is not valid yet: `, day},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var text bytes.Buffer
+			now, dir := time.Now(), t.TempDir()
+			leaf, key := issue(t, x509.Certificate{DNSNames: []string{"a.example"}, NotBefore: now.Add(c.from), NotAfter: now.Add(c.to)}, nil, nil)
+			certFile, keyFile := write(t, dir, leaf, key)
+			p, err := Load(certFile, keyFile, unheard, slog.New(slog.NewTextHandler(&text, nil)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, want := range []string{c.want, "file=" + certFile, now.Add(c.when).UTC().Format(time.DateOnly)} {
+				if !strings.Contains(text.String(), want) {
+					t.Errorf("got the log %s, want %q in it", &text, want)
+				}
+			}
+			if st := p.Status(now); st.Early != c.early || (st.DaysLeft < 0) == c.early || !st.NotBefore.Equal(leaf.NotBefore) {
+				t.Errorf("got %+v, want early %v", st, c.early)
+			}
+			// HUP, with the files as they are: nothing new.
+			if err := p.Reload(now); err != nil || p.Status(now).Err != nil {
+				t.Errorf("the same again: got %v", err)
+			}
+			p.warn(now.Add(time.Hour))
+			if got := strings.Count(text.String(), "level=ERROR"); got != 1 {
+				t.Errorf("got %d errors, want one a day:\n%s", got, &text)
+			}
+			for _, step := range []struct {
+				name     string
+				from, to time.Duration
+				good     bool
+			}{{"another that is over", -3 * day, -time.Hour, true}, {"a good one", -day, day, true}, {"one that is over, again", -3 * day, -time.Hour, false}} {
+				next, key := issue(t, x509.Certificate{NotBefore: now.Add(step.from), NotAfter: now.Add(step.to)}, nil, nil)
+				write(t, dir, next, key)
+				if err := p.Reload(now); (err == nil) != step.good || p.Certificate().Leaf.Equal(next) != step.good {
+					t.Errorf("%s: got %v, want it in force %v", step.name, err, step.good)
+				}
+			}
+		})
+	}
 }
 
 // TestWatch: files that are moved into place are in force ten seconds later; what is wrong is said once, and the end announced
@@ -307,7 +368,7 @@ func TestLockedKey(t *testing.T) {
 		if err := os.WriteFile(keyFile, []byte(locked), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Load(certFile, keyFile, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "openssl pkey -in "+keyFile) {
+		if _, err := Load(certFile, keyFile, unheard, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "openssl pkey -in "+keyFile) {
 			t.Errorf("got %v, want how to unlock it", err)
 		}
 	}
@@ -315,7 +376,7 @@ func TestLockedKey(t *testing.T) {
 
 // TestNoFile: who reads a pipe or a device may read for ever.
 func TestNoFile(t *testing.T) {
-	if _, err := Load(os.DevNull, os.DevNull, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "no regular file") {
+	if _, err := Load(os.DevNull, os.DevNull, unheard, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "no regular file") {
 		t.Errorf("got %v, want an error that says so", err)
 	}
 }
@@ -328,7 +389,7 @@ func TestWatch(t *testing.T) {
 		dir, next := t.TempDir(), t.TempDir()
 		first, key := issue(t, x509.Certificate{DNSNames: []string{"a.example"}, NotAfter: time.Now().Add(14*day + time.Hour)}, nil, nil)
 		certFile, keyFile := write(t, dir, first, key)
-		p, err := Load(certFile, keyFile, slog.New(slog.NewTextHandler(&text, nil)))
+		p, err := Load(certFile, keyFile, unheard, slog.New(slog.NewTextHandler(&text, nil)))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -27,6 +27,7 @@ const (
 // Pair is the server's certificate with its key, kept current.
 type Pair struct {
 	certFile, keyFile string
+	taken             func(*x509.Certificate)
 	log               *slog.Logger
 	current           atomic.Pointer[tls.Certificate]
 
@@ -49,19 +50,22 @@ func (s stamps) equal(o stamps) bool {
 	return true
 }
 
-// Load reads a certificate (with its chain behind it) and its key, both PEM.
-func Load(certFile, keyFile string, log *slog.Logger) (*Pair, error) {
-	p := &Pair{certFile: certFile, keyFile: keyFile, log: log}
+// Load reads a certificate (with its chain behind it) and its key, both PEM. A certificate out of its time is served all the same, and
+// told in the log: telephones that do not use TLS must not go without service for it. taken is told each certificate that is put in force.
+func Load(certFile, keyFile string, taken func(*x509.Certificate), log *slog.Logger) (*Pair, error) {
+	p := &Pair{certFile: certFile, keyFile: keyFile, taken: taken, log: log}
 	var err error
 	if p.seen, err = p.stamp(); err != nil {
 		return nil, fmt.Errorf("certs: %w", err)
 	}
-	c, err := p.read(time.Now())
+	c, err := p.read()
 	if err != nil {
 		return nil, err
 	}
 	p.current.Store(c)
 	log.Info("certificate", "file", certFile, "names", list(Names(c.Leaf)), "until", c.Leaf.NotAfter.UTC())
+	p.warn(time.Now())
+	taken(c.Leaf)
 	return p, nil
 }
 
@@ -74,8 +78,8 @@ func (p *Pair) stamp() (s stamps, err error) {
 	return s, nil
 }
 
-// read reads the files. A certificate that is over or has not begun, or not of the key, is refused.
-func (p *Pair) read(now time.Time) (*tls.Certificate, error) {
+// read reads the files. A certificate that is not of the key is refused.
+func (p *Pair) read() (*tls.Certificate, error) {
 	for _, name := range []string{p.certFile, p.keyFile} {
 		if info, err := os.Stat(name); err != nil {
 			return nil, fmt.Errorf("certs: %w", err)
@@ -92,13 +96,18 @@ func (p *Pair) read(now time.Time) (*tls.Certificate, error) {
 		}
 		return nil, fmt.Errorf("certs: %s and %s: %w", p.certFile, p.keyFile, err)
 	}
-	if now.After(c.Leaf.NotAfter) {
-		return nil, fmt.Errorf("certs: %s was valid until %s; renew it", p.certFile, c.Leaf.NotAfter.UTC().Format(time.DateTime))
-	}
-	if now.Before(c.Leaf.NotBefore) {
-		return nil, fmt.Errorf("certs: %s is valid from %s on; look at this machine's clock, or use another until then", p.certFile, c.Leaf.NotBefore.UTC().Format(time.DateTime))
-	}
 	return &c, nil
+}
+
+// inTime says whether a certificate is over, or has not begun.
+func (p *Pair) inTime(leaf *x509.Certificate, now time.Time) error {
+	if now.After(leaf.NotAfter) {
+		return fmt.Errorf("certs: %s was valid until %s; renew it", p.certFile, leaf.NotAfter.UTC().Format(time.DateTime))
+	}
+	if now.Before(leaf.NotBefore) {
+		return fmt.Errorf("certs: %s is valid from %s on; look at this machine's clock, or use another until then", p.certFile, leaf.NotBefore.UTC().Format(time.DateTime))
+	}
+	return nil
 }
 
 // Certificate returns the one in force. It is what tls.Config.GetCertificate and GetClientCertificate return.
@@ -109,7 +118,6 @@ func (p *Pair) Certificate() *tls.Certificate { return p.current.Load() }
 func (p *Pair) Watch(ctx context.Context) error {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
-	p.warn(time.Now())
 	for {
 		select {
 		case <-ctx.Done():
@@ -140,54 +148,76 @@ func (p *Pair) Renew(now time.Time) {
 	}
 }
 
-// Reload reads the files. On an error the certificate in force stays.
+// Reload reads the files. On an error the certificate in force stays. One out of its time takes the place of none that is in its own.
 func (p *Pair) Reload(now time.Time) error {
+	changed, err := p.reload(now)
+	if changed {
+		p.taken(p.Certificate().Leaf)
+	}
+	return err
+}
+
+func (p *Pair) reload(now time.Time) (changed bool, err error) {
 	s, err := p.stamp() // before the files: what changes meanwhile is seen at the next look
 	var c *tls.Certificate
 	if err == nil {
-		c, err = p.read(now)
+		c, err = p.read()
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	old := p.current.Load()
+	if err == nil && p.inTime(old.Leaf, now) == nil {
+		err = p.inTime(c.Leaf, now)
+	}
 	if err != nil {
 		if p.err == nil {
 			p.since = now
 		}
 		p.err = err
-		return err
+		return false, err
 	}
 	p.seen, p.err, p.since = s, nil, time.Time{}
-	if old := p.current.Swap(c); !c.Leaf.Equal(old.Leaf) {
-		p.warned = time.Time{}
-		p.log.Info("certificate renewed", "file", p.certFile, "names", list(Names(c.Leaf)), "until", c.Leaf.NotAfter.UTC())
+	p.current.Store(c)
+	if c.Leaf.Equal(old.Leaf) {
+		return false, nil
 	}
-	return nil
+	p.warned = time.Time{}
+	p.log.Info("certificate renewed", "file", p.certFile, "names", list(Names(c.Leaf)), "until", c.Leaf.NotAfter.UTC())
+	return true, nil
 }
 
-// warn says when the certificate is about to end, and when it has ended.
+// warn says when the certificate is about to end, and when it is out of its time.
 func (p *Pair) warn(now time.Time) {
-	end := p.current.Load().Leaf.NotAfter
+	leaf := p.current.Load().Leaf
+	end := leaf.NotAfter
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	over := now.After(end)
-	if end.Sub(now) > WarnBefore || now.Sub(p.warned) < warnEvery && !(over && p.warned.Before(end)) {
+	over, early := now.After(end), now.Before(leaf.NotBefore)
+	if !early && end.Sub(now) > WarnBefore || now.Sub(p.warned) < warnEvery && !(over && p.warned.Before(end)) {
 		return
 	}
 	p.warned = now
-	if over {
-		p.log.Error("the certificate has ended, peers refuse it; renew it", "file", p.certFile, "until", end.UTC())
-		return
+	switch {
+	case over:
+		p.log.Error("the certificate has ended: connections over TLS get it all the same, and peers refuse it; renew it, new files are taken within "+lookEvery.String(),
+			"file", p.certFile, "until", end.UTC())
+	case early:
+		p.log.Error("the certificate is not valid yet: connections over TLS get it all the same, and peers refuse it; look at this machine's clock, or use another until then",
+			"file", p.certFile, "from", leaf.NotBefore.UTC())
+	default:
+		p.log.Warn("the certificate ends soon; renew it", "file", p.certFile, "days_left", int(end.Sub(now)/(24*time.Hour)))
 	}
-	p.log.Warn("the certificate ends soon; renew it", "file", p.certFile, "days_left", int(end.Sub(now)/(24*time.Hour)))
 }
 
 // Status is what the health page says of the certificate.
 type Status struct {
-	Names    []string
-	NotAfter time.Time
-	DaysLeft float64
-	Err      error     // why newer files are not in force; nil when these are the newest
-	Since    time.Time // of Err
+	Names     []string
+	NotBefore time.Time
+	NotAfter  time.Time
+	DaysLeft  float64   // below 0: it has ended
+	Early     bool      // it has not begun
+	Err       error     // why newer files are not in force; nil when these are the newest
+	Since     time.Time // of Err
 }
 
 // Status returns the state of the certificate.
@@ -195,7 +225,8 @@ func (p *Pair) Status(now time.Time) Status {
 	leaf := p.current.Load().Leaf
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return Status{Names: Identities(leaf), NotAfter: leaf.NotAfter, DaysLeft: leaf.NotAfter.Sub(now).Hours() / 24, Err: p.err, Since: p.since}
+	return Status{Names: Identities(leaf), NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter, DaysLeft: leaf.NotAfter.Sub(now).Hours() / 24,
+		Early: now.Before(leaf.NotBefore), Err: p.err, Since: p.since}
 }
 
 // Pool reads certificates of authorities.

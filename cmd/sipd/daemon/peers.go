@@ -99,13 +99,18 @@ func locatorStateOf(setting string, st locator.Status) *locatorState {
 type certificateState struct {
 	Names    []string   `json:"names"` // the domains it speaks for
 	NotAfter time.Time  `json:"not_after"`
-	DaysLeft float64    `json:"days_left"`     // below 0: it has ended
-	Err      string     `json:"err,omitempty"` // why the files there now are not in force
+	DaysLeft float64    `json:"days_left"`            // below 0: it has ended
+	Begins   *time.Time `json:"not_before,omitempty"` // none: it has begun
+	Err      string     `json:"err,omitempty"`        // why the files there now are not in force
 	Since    *time.Time `json:"err_since,omitempty"`
 }
 
 func certificateStateOf(st certs.Status) *certificateState {
 	v := &certificateState{Names: append([]string{}, st.Names...), NotAfter: st.NotAfter.UTC(), DaysLeft: math.Floor(st.DaysLeft*10) / 10}
+	if st.Early {
+		at := st.NotBefore.UTC()
+		v.Begins = &at
+	}
 	if st.Err != nil {
 		at := st.Since.UTC()
 		v.Err, v.Since = st.Err.Error(), &at
@@ -129,6 +134,9 @@ func peerReasons(names resolve.Status, certificate *certificateState) (list []st
 	}
 	if certificate.DaysLeft < 0 {
 		list = append(list, "the certificate of "+strings.Join(certificate.Names, ", ")+" has ended: peers refuse it")
+	} else if certificate.Begins != nil {
+		list = append(list, "the certificate of "+strings.Join(certificate.Names, ", ")+" is valid from "+certificate.Begins.Format(time.RFC3339)+
+			" on: peers refuse it; look at this machine's clock")
 	} else if left := time.Duration(certificate.DaysLeft * 24 * float64(time.Hour)); left <= certs.WarnBefore {
 		list = append(list, fmt.Sprintf("the certificate of %s ends in %.1f days", strings.Join(certificate.Names, ", "), certificate.DaysLeft))
 	}

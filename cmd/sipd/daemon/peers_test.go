@@ -89,6 +89,8 @@ func TestPeerReasons(t *testing.T) {
 		{"a question about a slow zone", []resolve.ServerStatus{silent}, nil, nil},
 		{"both", []resolve.ServerStatus{down, down}, nil, []string{"no name server answers: other domains are reached from memory, or not"}},
 		{"soon", nil, &certificateState{Names: []string{"a.example", "b.example"}, DaysLeft: 13.5}, []string{"the certificate of a.example, b.example ends in 13.5 days"}},
+		{"not begun", nil, &certificateState{Names: []string{"a.example"}, DaysLeft: 90, Begins: &noon},
+			[]string{"the certificate of a.example is valid from 2026-11-20T12:00:00Z on: peers refuse it; look at this machine's clock"}},
 		{"over, and not renewed", nil, &certificateState{Names: []string{"a.example"}, DaysLeft: -0.1, Err: "bad pair"},
 			[]string{"the certificate of a.example has ended: peers refuse it", "the certificate is not renewed: bad pair"}},
 	} {

@@ -23,12 +23,14 @@ func (d *daemon) openTLS(set *config.Settings) (*transport.TLSConfigs, error) {
 		return nil, nil
 	}
 	var err error
-	if d.certificate, err = certs.Load(below(d.cfg.Root, set.TLSCertificate), below(d.cfg.Root, set.TLSKey), d.log.With("pkg", "certs")); err != nil {
-		return nil, configError{fmt.Errorf("TLSCertificate, TLSKey: %w", err)}
+	taken := func(leaf *x509.Certificate) {
+		if !speaksForUs(certs.Names(leaf), d.cache.Snapshot().Domain) {
+			d.log.Warn("the certificate is of no domain of this server: other servers will not accept it, nor will phones that compare names; "+
+				"its subjectAltName must have what stands behind the @ of the users", "file", set.TLSCertificate)
+		}
 	}
-	if names := certs.Names(d.certificate.Certificate().Leaf); !speaksForUs(names, d.cache.Snapshot().Domain) {
-		d.log.Warn("the certificate is of no domain of this server: other servers will not accept it, nor will phones that compare names; "+
-			"its subjectAltName must have what stands behind the @ of the users", "file", set.TLSCertificate)
+	if d.certificate, err = certs.Load(below(d.cfg.Root, set.TLSCertificate), below(d.cfg.Root, set.TLSKey), taken, d.log.With("pkg", "certs")); err != nil {
+		return nil, configError{fmt.Errorf("TLSCertificate, TLSKey: %w", err)}
 	}
 	server := &tls.Config{
 		MinVersion:                  tls.VersionTLS12, // RFC 8996
