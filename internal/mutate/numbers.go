@@ -5,7 +5,7 @@ var numberMutations = []mutation{
 	{"server/target/gateway.go", "case f.Trunk != nil:\n\t\treturn f.Trunk.Class", "case f.Trunk != nil:\n\t\treturn \"\"", "a gateway's own calls have no class"},
 	{"server/target/gateway.go", "if t.Settings.GatewayClassOf == \"caller\" {", "if t.Settings.GatewayClassOf != \"caller\" {", "the class of the other counts for a forward"},
 	{"server/target/gateway.go", "case !d.free && !known(t, f):", "case false:", "who is in a dialog gets out by the dial plan"},
-	{"server/target/gateway.go", "if !g.Row.Enabled {", "if false {", "a gateway that is disabled is called"},
+	{"server/target/gateway.go", "if !g.Row.Enabled {\n\t\t\tskip(\"the gateway is disabled\")", "if false {\n\t\t\tskip(\"the gateway is disabled\")", "a gateway that is disabled is called"},
 	{"server/target/callee.go", "case x.Rule != 0: //", "case false: //", "callers are redirected to gateways"},
 	{"server/target/caller.go", "f.Verdict == Authenticated || f.Trunk != nil {", "f.Verdict == Authenticated {", "a gateway is asked for credentials"},
 	{"server/target/emergency.go", "!t.Settings.OnCampus(f.Source) && !d.registered(t, f, now)", "!t.Settings.OnCampus(f.Source)", "a registered telephone is asked for credentials before an emergency call"},

@@ -45,7 +45,7 @@ var proxyMutations = []mutation{
 	{"server/proxy/loop.go", "message.Route, message.ProxyRequire,", "message.ProxyRequire,", "a request with another Route is taken for a loop"},
 	{"server/proxy/nexthop.go", "if b.Static() || p.allowed(", "if p.allowed(", "what an administrator wrote is held to what strangers may"},
 	{"server/proxy/nexthop.go", "!r.to.ByFlow || r.More {", "!r.to.ByFlow {", "in a dialog the flow of the token is preferred to the next Route"},
-	{"server/proxy/recordroute.go", "t.Caller, t.Callee = c.route.from, c.route.to", "t.Caller, t.Callee = c.route.to, c.route.from", "the token of a target refresh has its ends the wrong way round"},
+	{"server/proxy/recordroute.go", "t.Caller, t.Callee, t.Gateway = c.route.from, c.route.to,", "t.Caller, t.Callee, t.Gateway = c.route.to, c.route.from,", "the token of a target refresh has its ends the wrong way round"},
 	{"server/proxy/recordroute.go", "t.Callee = token.Side{UDP: flow.Proto == transport.UDP", "t.Callee = token.Side{UDP: flow.Proto != transport.UDP", "a large request to the callee leaves UDP in mid-dialog"},
 
 	{"server/proxy/response.go", "if status > 100 && status < 200 && c.invite()", "if status >= 100 && status < 200 && c.invite()", "a 100 sets Timer C back"},
