@@ -65,7 +65,7 @@ func (d *DialPlan) Find(dst, number []byte, tr *trace.Trace) (uri []byte, rule *
 		i = d.set.Next(number, 0)
 	}
 	if i < 0 {
-		tr.Add(trace.Step{Rule: "dial plan", Verdict: trace.NoMatch, Note: "no rule has this number"})
+		tr.AddText(trace.Step{Rule: "dial plan", Verdict: trace.NoMatch, Note: "no rule has this number"}, number)
 		return dst, nil
 	}
 	rule = &d.rules[i]

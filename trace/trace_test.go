@@ -55,12 +55,47 @@ func TestBounded(t *testing.T) {
 	}
 }
 
+// A subject that does not last is copied, and bounded.
+func TestAddText(t *testing.T) {
+	var tr trace.Trace
+	subject := []byte("bob@example.com")
+	tr.Add(trace.Step{Rule: "domain", Subject: "example.com"})
+	tr.AddText(trace.Step{Rule: "user", Verdict: trace.NoMatch}, subject)
+	tr.AddText(trace.Step{Rule: "alias"}, nil)
+	copy(subject, "xxxxxxxxxxxxxxx")
+	var got []string
+	for i := range tr.Steps() {
+		st := &tr.Steps()[i]
+		if text := string(tr.AppendSubject([]byte("+"), st)); text != "+"+tr.Subject(st) {
+			t.Errorf("got %q and %q", text, tr.Subject(st))
+		}
+		got = append(got, st.Rule+" "+tr.Subject(st))
+	}
+	if want := []string{"domain example.com", "user bob@example.com", "alias "}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	tr.Reset()
+	size := 0
+	for range 300 {
+		tr.AddText(trace.Step{Rule: "user"}, make([]byte, 1000))
+	}
+	for i := range tr.Steps() {
+		size += len(tr.Subject(&tr.Steps()[i]))
+	}
+	if len(tr.Steps()) != 256 || size != 8<<10 {
+		t.Errorf("got %d steps with %d bytes, want 256 with 8192", len(tr.Steps()), size)
+	}
+	(*trace.Trace)(nil).AddText(trace.Step{}, subject)
+}
+
 func TestSecondDecisionAllocatesNothing(t *testing.T) {
 	var tr trace.Trace
+	text := []byte("bob@example.com")
 	decide := func() {
 		tr.Reset()
 		for range 20 {
 			tr.Add(trace.Step{Rule: "location", Subject: "sip:bob@192.0.2.1", Verdict: trace.Match})
+			tr.AddText(trace.Step{Rule: "user"}, text)
 		}
 	}
 	decide()

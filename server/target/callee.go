@@ -80,14 +80,18 @@ func (d *Decision) usersOf(t Tables, aor []byte) finding {
 		d.row("users", u.ID, "user", string(u.Key), trace.Match, "")
 		return people
 	}
-	d.step("user", "", trace.NoMatch, "no row of users has this key")
+	d.text("user", aor, trace.NoMatch, "no row of users has this key")
 	if !t.Settings.Canonicalize.Database {
 		return nobody
 	}
 	rows := t.Aliases(aor)
 	group := len(rows) > 0
 	users := d.one[:0]
-	for _, a := range rows {
+	for i, a := range rows {
+		if i == maxMembers {
+			d.row("aliases", a.ID, "alias", a.Alias, trace.Skip, "too many members: this one and those behind it are left out")
+			break
+		}
 		u := t.User([]byte(a.PrimaryUser))
 		if !u.Exists() || u.Disabled {
 			d.row("aliases", a.ID, "alias", a.Alias, trace.NoMatch, "its user is unknown or disabled")
@@ -101,7 +105,7 @@ func (d *Decision) usersOf(t Tables, aor []byte) finding {
 	d.one = users
 	switch {
 	case len(rows) == 0:
-		d.step("alias", "", trace.NoMatch, "no row of aliases leads to a user")
+		d.text("alias", aor, trace.NoMatch, "no row of aliases leads to a user")
 		return nobody
 	case len(users) == 0:
 		return gone

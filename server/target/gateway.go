@@ -72,7 +72,7 @@ func (d *Decision) dialNumber(t Tables, f *Facts, now time.Time) bool {
 		d.Warning, d.Class = WarnClass, class
 		return d.reject(403)
 	}
-	d.step("gateway map", "", trace.NoMatch, "no rule has this number")
+	d.text("gateway map", d.number, trace.NoMatch, "no rule has this number")
 	found, asks := d.locate(t, f, number, cache.User{}, now)
 	return found || !asks && d.reject(404)
 }
@@ -88,6 +88,11 @@ func (d *Decision) dial(t Tables, class string, owner cache.User, now time.Time)
 	}
 	if len(d.hunt) == 0 {
 		return out
+	}
+	if class != gatewaymap.Anybody {
+		for i := range d.hunt {
+			d.hunt[i].Class = class
+		}
 	}
 	d.places = d.places[:0]
 	if t.Order != nil {

@@ -34,7 +34,7 @@ func (d *Decision) named(t Tables, u *sipaddr.URI, dom *cache.Domain) finding {
 		rule := [...]string{"alias file", "full name"}[i]
 		list := names.Find(user)
 		if len(list) == 0 {
-			d.step(rule, "", trace.NoMatch, "it has no such name")
+			d.text(rule, user, trace.NoMatch, "it has no such name")
 			continue
 		}
 		x := expansion{d: d, t: t, names: t.Machine.Aliases, rule: rule, domain: dom.Canonical}

@@ -23,6 +23,10 @@ const (
 // aliases and full names, then the dial plan and, with what that makes of it, users and aliases once more. A number is looked for as
 // it is written, which may be a name, and then in its one form.
 func (d *Decision) find(t Tables, u *sipaddr.URI, dom *cache.Domain) finding {
+	if d.lookups++; d.lookups > maxLookups {
+		d.step("look-ups", "", trace.Deny, "too many names lead to others")
+		return nobody
+	}
 	d.aor = d.aor[:0]
 	if u.Scheme != sipaddr.TEL {
 		d.aor = appendCanonical(d.aor, u, dom.Canonical)
@@ -32,6 +36,7 @@ func (d *Decision) find(t Tables, u *sipaddr.URI, dom *cache.Domain) finding {
 	}
 	isNumber := d.numberOf(t, u)
 	if isNumber {
+		d.text("number", d.number, trace.Match, "it may be a number, in this form")
 		if is := d.ownerOf(t, dom); is != nobody {
 			return is
 		}
@@ -54,6 +59,7 @@ func (d *Decision) find(t Tables, u *sipaddr.URI, dom *cache.Domain) finding {
 
 // planned is find for what a rule of the dial plan has made of a number, d.uri.
 func (d *Decision) planned(t Tables, rule *canonicalize.Rule) finding {
+	d.text("number", d.uri, trace.Match, "what the dial plan makes of it")
 	u, err := sipaddr.Parse(d.uri)
 	if err != nil {
 		d.row("dialplan", rule.ID, "dial plan", rule.Target.String(), trace.Skip, "what it makes of the number is no URI")

@@ -87,6 +87,7 @@ type Target struct {
 	Gateway int64             // the row of gateways that it is, 0 for none
 	Only    store.Action      // what may be done with it, whatever anybody prefers; NoAction: either
 	Rule    int64             // the row of gatewaymap or dialplan that led here, 0 for none: nobody is redirected there
+	Class   string            // the gateway class that a row of gatewaymap asked for, "" for none
 
 	Diverted *Diversion // by whom the call was forwarded, nil: by nobody
 	Nth      int        // of a forwarded call: which of the targets of its last Diverted it is, from 1
@@ -138,6 +139,7 @@ type Decision struct {
 	failed  int              // Next: the status that the telephones ended with
 	via     *Diversion       // by which the call has come to who is looked up
 	class   string           // of the caller
+	lookups int              // names that were looked up
 }
 
 // groupSpan is how far below its best q a group reaches, in thousandths, inclusive (BEHAVIOUR E2, I1).
@@ -145,6 +147,12 @@ const groupSpan = 50
 
 // maxTargets bounds a target set: more contacts than this behind one address are not tried.
 const maxTargets = 64
+
+// maxLookups bounds the names that lead to one another in a decision, by forwards, contacts and groups: twice what a target set has room for.
+const maxLookups = 2 * maxTargets
+
+// maxMembers bounds the rows of one alias that are looked at: many more than there is room for, since not all have contacts.
+const maxMembers = 4 * maxTargets
 
 // maxQ is q=1 in thousandths.
 const maxQ = 1000
@@ -171,7 +179,7 @@ func (d *Decision) reset() {
 	d.Kind, d.Status, d.Warning, d.Realm, d.Stale = Reject, 0, 0, "", false
 	d.set, d.sips, d.Disposition = nil, false, 0
 	d.Waiting, d.Class, d.Question = Waiting{}, "", Question{}
-	d.rings, d.several, d.free, d.failed, d.via, d.class, d.insecure = false, false, false, 0, nil, "", false
+	d.rings, d.several, d.free, d.failed, d.via, d.class, d.lookups, d.insecure = false, false, false, 0, nil, "", 0, false
 	clear(d.Targets)
 	clear(d.Redirect)
 	d.Targets, d.Redirect, d.AORs, d.visited = d.Targets[:0], d.Redirect[:0], d.AORs[:0], d.visited[:0]
@@ -185,7 +193,7 @@ func (d *Decision) responsible(t Tables, f *Facts) bool {
 		f.Canonical = nil // The registrar of a domain is asked by its name (RFC 3261 10.2): telephones are none.
 	}
 	if f.Canonical == nil {
-		d.step("domain", "", trace.Skip, "the Request-URI's host is in no row of domains")
+		d.text("domain", f.URI.Host, trace.Skip, "the Request-URI's host is in no row of domains")
 		return false
 	}
 	d.row("domains", rowID(f.Canonical), "domain", f.Canonical.Canonical, trace.Match, "")
@@ -250,6 +258,11 @@ func Realm(t Tables, from, uri *sipaddr.URI, own bool) string {
 // step notes a reason that no row of a table stands behind, row one that does.
 func (d *Decision) step(rule, subject string, v trace.Verdict, note string) {
 	d.Trace.Add(trace.Step{Rule: rule, Subject: subject, Verdict: v, Note: note})
+}
+
+// text is step for a subject that does not last.
+func (d *Decision) text(rule string, subject []byte, v trace.Verdict, note string) {
+	d.Trace.AddText(trace.Step{Rule: rule, Verdict: v, Note: note}, subject)
 }
 
 func (d *Decision) row(table string, id int64, rule, subject string, v trace.Verdict, note string) {
