@@ -20,7 +20,7 @@ FUZZTIME ?= 10s
 SOAK ?= 30m
 PKGS ?= ./...
 DATA ?= ./data
-SIZES := ./store/cache ./store/sqlstore ./location ./server ./server/transport ./cmd/sipd
+SIZES := ./canonicalize/pattern ./store/cache ./store/sqlstore ./location ./server ./server/transport ./cmd/sipd
 
 .PHONY: all build run check test test-deps flows mutate fuzz e2e outage soak scale clean
 

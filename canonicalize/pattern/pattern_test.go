@@ -201,8 +201,8 @@ func randomPattern(r *rand.Rand) (text, re string) {
 	return p.String(), "^" + q.String() + "$"
 }
 
-// TestAgainstRegexp compares a million random cases with package regexp.
-func TestAgainstRegexp(t *testing.T) {
+// TestSizeAgainstRegexp compares a million random cases with package regexp.
+func TestSizeAgainstRegexp(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	patterns, numbers := 4000, 250
 	if raceEnabled || testing.Short() {

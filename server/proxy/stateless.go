@@ -22,13 +22,14 @@ import (
 // What it takes for that is in the request and in settings that do not change, so a retransmission is forwarded as the first one was,
 // and CANCEL and ACK as their INVITE. The plan must come from the same.
 //
-// It needs a transaction when somebody here has to act later: choose among targets or ways to one, follow a 3xx or a forward, look a name up, send
+// It needs a transaction when somebody here has to act later: count the calls of a gateway, choose among targets or ways to one, follow a 3xx or a forward, look a name up, send
 // another way what is large. It needs one too unless both sides are UDP: on a stream nobody repeats what is lost on the other side, and the
 // connection that a response goes by would have to be remembered (18.2.2). And the response must find its way by what we know
 // again: by a branch of RFC 3261 and the source address. Nothing of that holds for the ACK to a 2xx, which has one chance: whatever way
 // there is.
 func (p *Proxy) ForwardStateless(s *transaction.Shard, m *message.Message, from transport.Flow, plan *Plan) bool {
-	if len(plan.Targets) != 1 || len(plan.Redirect) > 0 || plan.Recurse != nil || plan.Next != nil || len(plan.Targets[0].Else) > 0 {
+	if len(plan.Targets) != 1 || len(plan.Redirect) > 0 || plan.Recurse != nil || plan.Next != nil || len(plan.Targets[0].Else) > 0 ||
+		plan.Targets[0].Gateway != 0 {
 		return false
 	}
 	last := m.Method() == message.ACK && plan.Route.InDialog

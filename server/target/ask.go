@@ -223,6 +223,7 @@ func (d *Decision) leadByLocator(t Tables, f *Facts, text string, u cache.User, 
 		d.leadOn(t, d.find(t, &uri, dom), text, payer, now, 1)
 	case own:
 		skip("it leads to this server")
+	case d.toGateway(t, &uri, "locator", text):
 	case d.sips && uri.Scheme != sipaddr.SIPS:
 		d.insecure = true
 		skip("a sips request goes by TLS alone")

@@ -141,6 +141,10 @@ func (d *Decision) followLocal(t Tables, r *Redirection, c *Contact, dom *cache.
 			c.Followed = c.Followed || slices.Contains(d.visited, u.Key)
 		}
 	}
+	if (is == number || is == elsewhere) && r.From.By.IsValid() { // Somebody behind a forward or a 3xx would spend the owner's money.
+		d.step("recursion", text, trace.Deny, "a number, and who answered is no telephone of the owner's")
+		return
+	}
 	d.leadOn(t, is, text, r.From.Owner, now, 0)
 	d.weigh(first, c.Q) // What the telephone said of the whole comes before what they say of each other.
 	c.Followed = c.Followed || len(d.Targets) > first
