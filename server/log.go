@@ -23,6 +23,7 @@ func (s *Server) finished(_ *transaction.Shard, f proxy.Finished) {
 	if f.NextHop.Remote.IsValid() {
 		row.NextHop = f.NextHop.Remote.String()
 	}
+	row.Class = strings.Clone(f.Class)
 	row.Duration = f.Took
 	row.Time = time.Now().Add(-f.Took)
 	s.write(row)
@@ -44,7 +45,7 @@ func (s *Server) logFinal(x *scratch, status int, tag []byte) {
 		return
 	}
 	row := logRow(&x.msg, status, tag)
-	row.Time = x.now
+	row.Time, row.Class = x.now, strings.Clone(x.decision.Class)
 	if x.tx != nil { // It has waited for an answer.
 		row.Duration = x.shard.Now().Sub(x.now)
 	}

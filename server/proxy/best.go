@@ -15,6 +15,7 @@ type best struct {
 	msg        []byte // the response without our Via
 	tag        []byte // its To tag
 	hop        transport.Flow
+	class      string // the gateway class of its target
 	branch     *branch
 	challenges []challenge
 
@@ -62,7 +63,7 @@ func (x *best) add(p *Proxy, status int, m *message.Message, b *branch) {
 	if x.status != 0 && rank(x.status, x.local) <= rank(status, m == nil) {
 		return
 	}
-	x.status, x.local, x.branch, x.hop = status, m == nil, b, b.flow()
+	x.status, x.local, x.branch, x.hop, x.class = status, m == nil, b, b.flow(), b.target.Class
 	x.msg, x.tag = x.msg[:0], x.tag[:0]
 	if m != nil {
 		x.tag = append(x.tag, m.ToTag()...)

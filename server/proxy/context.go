@@ -56,6 +56,7 @@ type Finished struct {
 	Request *message.Message
 	Status  int
 	NextHop transport.Flow // of the branch whose response went upstream, zero if none
+	Class   string         // the gateway class of its target
 	Tag     []byte         // To tag of the response, may be empty
 	Took    time.Duration
 	User    any // what Forward was given
@@ -285,7 +286,7 @@ func (c *Context) finish(s *transaction.Shard, status int, hop transport.Flow, t
 	c.p.calls.Final(c.call, s.Now(), status)
 	if c.p.finished != nil && c.tx != nil {
 		c.p.finished(s, Finished{
-			Request: c.tx.Request, Status: status, NextHop: hop, Tag: tag, Took: s.Now().Sub(c.started), User: c.user,
+			Request: c.tx.Request, Status: status, NextHop: hop, Class: c.best.class, Tag: tag, Took: s.Now().Sub(c.started), User: c.user,
 		})
 	}
 }

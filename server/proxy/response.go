@@ -66,6 +66,7 @@ func (c *Context) success(s *transaction.Shard, b *branch, m *message.Message) {
 	} else {
 		c.stop(s, completedElsewhere)
 	}
+	c.best.class = b.target.Class
 	c.finish(s, m.Status(), b.flow(), m.ToTag())
 	c.retire(s)
 }
