@@ -151,6 +151,9 @@ func boot(t *testing.T, n *siptest.Net, f *flow.Flow, mem *storetest.Mem, log *r
 	if slices.Contains(f.Listens, "tls") {
 		set["TLSCertificate"], set["TLSKey"] = []string{"certificate.pem"}, []string{"key.pem"}
 	}
+	if f.Locator.Used {
+		set["Locator"] = []string{"exec:/bin/false"} // Never run: asks stands for it.
+	}
 	for _, s := range f.Settings {
 		set[s.Name] = append(set[s.Name], s.Value)
 	}
@@ -185,9 +188,13 @@ func boot(t *testing.T, n *siptest.Net, f *flow.Flow, mem *storetest.Mem, log *r
 		write = nil
 	}
 	p.resolver = resolve.New(resolve.Config{Servers: []netip.AddrPort{siptest.NameServerAddr}, Support: support(n), Exchange: n.Names.Exchange})
+	asks := asker
+	if asks == nil {
+		asks = flowAsker(f, tables.Snapshot().Settings, p.resolver)
+	}
 	p.server, err = server.New(server.Config{
 		Net: n, Tables: tables.Snapshot, Location: loc, RequestLog: write, Log: slog.New(slog.DiscardHandler),
-		Resolver: p.resolver, Domains: &n.Domains, Draw: func(int) int { return 0 }, Asker: asker,
+		Resolver: p.resolver, Domains: &n.Domains, Draw: func(int) int { return 0 }, Asker: asks,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -55,12 +56,15 @@ func (s *NameServer) Change(d *flow.DNS) error {
 	return nil
 }
 
-// record makes a resource record of a line. NAPTR records are written without their regular expression, which SIP does not
-// use (RFC 3263 4.1).
+// record makes a resource record of a line. NAPTR records may be written without their regular expression: ENUM alone uses it
+// (RFC 6116 3.4), not RFC 3263 4.1.
 func record(d *flow.DNS) (dns.RR, error) {
 	f := strings.Fields(d.Data)
+	if d.Type == "NAPTR" && len(f) == 5 {
+		f = slices.Insert(f, 4, "")
+	}
 	data := d.Data
-	switch n := map[string]int{"A": 1, "AAAA": 1, "CNAME": 1, "SRV": 4, "NAPTR": 5}[d.Type]; {
+	switch n := map[string]int{"A": 1, "AAAA": 1, "CNAME": 1, "SRV": 4, "NAPTR": 6}[d.Type]; {
 	case len(f) != n:
 		return nil, fmt.Errorf("a record of type %s has %d values, not %d", d.Type, n, len(f))
 	case d.Type == "CNAME":
@@ -69,7 +73,7 @@ func record(d *flow.DNS) (dns.RR, error) {
 		f[3] = dns.Fqdn(f[3])
 		data = strings.Join(f, " ")
 	case d.Type == "NAPTR":
-		data = fmt.Sprintf("%s %s %q %q \"\" %s", f[0], f[1], f[2], f[3], dns.Fqdn(f[4]))
+		data = fmt.Sprintf("%s %s %q %q %q %s", f[0], f[1], f[2], f[3], f[4], dns.Fqdn(f[5]))
 	}
 	return dns.NewRR(fmt.Sprintf("%s %d IN %s %s", dns.Fqdn(d.Name), d.TTL, d.Type, data))
 }

@@ -19,6 +19,7 @@ import (
 func TestNameServer(t *testing.T) {
 	f, err := flow.Parse("t.flow", `# RFC 3263 4: names
 dns other.example NAPTR 10 50 s SIPS+D2T _sips._tcp.other.example
+dns 1.4.4.e164.arpa NAPTR 10 50 u E2U+sip !^\+44(.*)$!sip:\1@other.example! .
 dns _sips._tcp.other.example SRV 10 60 5061 sip1.other.example
 dns sip1.other.example A 10.0.0.51 ttl=7
 dns sip1.other.example AAAA 2001:db8::51
@@ -64,6 +65,7 @@ quiet 1s
 			want string
 		}{
 			{"Other.Example.", dns.TypeNAPTR, `NOERROR other.example. 300 10 50 "s" "SIPS+D2T" "" _sips._tcp.other.example.`},
+			{"1.4.4.e164.arpa.", dns.TypeNAPTR, `NOERROR 1.4.4.e164.arpa. 300 10 50 "u" "E2U+sip" "!^\\+44(.*)$!sip:\\1@other.example!" .`},
 			{"_sips._tcp.other.example.", dns.TypeSRV, "NOERROR _sips._tcp.other.example. 300 10 60 5061 sip1.other.example."},
 			{"sip1.other.example.", dns.TypeA, "NOERROR sip1.other.example. 7 10.0.0.51"},
 			{"www.other.example.", dns.TypeAAAA, "NOERROR www.other.example. 300 sip1.other.example. sip1.other.example. 300 2001:db8::51"},
@@ -95,8 +97,8 @@ quiet 1s
 		if err := n.Names.Change(&flow.DNS{Name: "x.example", Type: "A", Data: "10.0.0.300"}); err == nil {
 			t.Error("got no error for an address that is none")
 		}
-		if got := n.Names.Asked(); got != 14 {
-			t.Errorf("got %d questions, want 14", got)
+		if got := n.Names.Asked(); got != 15 {
+			t.Errorf("got %d questions, want 15", got)
 		}
 	})
 }

@@ -30,6 +30,8 @@ type Flow struct {
 	Trunks   []Trunk
 	Forwards []Forward
 
+	Locator Locator
+
 	ThirdParties []ThirdParty
 	Settings     []Setting
 	Peers        []*Peer

@@ -52,6 +52,10 @@ func TestParseErrors(t *testing.T) {
 		{"bad trunk", head + "trunk gw\n", "want: trunk"},
 		{"bad forward", head + "forward bob sometimes sip:x@y\n", "want: forward"},
 		{"bad time of a forward", head + "forward bob noanswer sip:x@y soon\n", "want: forward"},
+		{"bad locator", head + "locator bob\n", "want: locator"},
+		{"locator that is not slow", head + "locator slow=never\n", "want: locator"},
+		{"bad word of the locator", head + "locator bob sip:bob@10.0.0.51 now\n", "neither q= nor caller="},
+		{"bad q of the locator", head + "locator bob sip:bob@10.0.0.51 q=2\n", "q is 0 to 1"},
 		{"bad user", "# RFC 3261 1: x\nuser bob sometimes\n", "sometimes"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -104,6 +104,8 @@ func (p *parser) line(l string) error {
 		return p.alias(words[1:])
 	case "class", "dialplan", "gateway", "or", "trunk", "forward":
 		return p.numbers(words)
+	case "locator":
+		return p.locator(words[1:])
 	case "thirdparty":
 		if len(words) != 3 {
 			return fmt.Errorf("want: thirdparty USER REGISTRANT")
@@ -143,7 +145,7 @@ func (p *parser) line(l string) error {
 	case "log":
 		return p.log(l, words[1:])
 	default:
-		return fmt.Errorf("%q is none of domain, user, alias, class, dialplan, gateway, or, trunk, forward, thirdparty, trusts, set, peer, dns, listens, at, ignore, quiet, log", words[0])
+		return fmt.Errorf("%q is none of domain, user, alias, class, dialplan, gateway, or, trunk, forward, locator, thirdparty, trusts, set, peer, dns, listens, at, ignore, quiet, log", words[0])
 	}
 	return nil
 }
