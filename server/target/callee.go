@@ -258,7 +258,7 @@ func (d *Decision) choose(t Tables, f *Facts) {
 	d.Waiting.Class = d.class
 	d.order()
 	if d.action(t, &d.Targets[0], f) == store.Redirect {
-		d.Targets = slices.DeleteFunc(d.Targets, func(x Target) bool { return asked(&x, f) })
+		d.Targets = slices.DeleteFunc(d.Targets, func(x Target) bool { return x.Rule != 0 || asked(&x, f) }) // Gateways are nobody's to call.
 		d.step("action", d.Targets[0].Binding.URI, trace.Accept, "redirect")
 		d.Kind, d.Status = Redirect, 302
 		return
