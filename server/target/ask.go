@@ -158,7 +158,8 @@ func (d *Decision) leadByNumber(t Tables, f *Facts, text string, now time.Time) 
 	switch {
 	case mode == "reject":
 		skip("another domain: " + why)
-	case mode == "redirect" && (len(d.Targets) < maxTargets && !d.inSet(text)):
+	case d.toGateway(t, &u, "enum", text):
+	case mode == "redirect" && len(d.Targets) < maxTargets && !d.inSet(text):
 		d.step("enum", text, trace.Match, "another domain, where the caller is sent")
 		d.add(Target{Binding: &location.Binding{URI: text, Q: maxQ}, Owner: f.User, Only: store.Redirect})
 	default:
