@@ -3,6 +3,7 @@ package test
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -103,23 +104,45 @@ func (n *namespace) run(t testing.TB, argv ...string) string {
 // sysSetns is setns(2), which package syscall does not name.
 var sysSetns = map[string]uintptr{"amd64": 308, "arm64": 268, "riscv64": 268, "386": 346, "arm": 375}
 
-// dial connects from inside the namespace. A socket stays in the namespace that it was made in.
-func (n *namespace) dial(network, addr string) (conn net.Conn, err error) {
+// inside runs f in the namespace: a socket stays in the namespace that it was made in.
+func (n *namespace) inside(f func() error) (err error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		runtime.LockOSThread() // Never unlocked: the thread ends with the goroutine, nobody else runs in the namespace.
-		var f *os.File
-		if f, err = os.Open(filepath.Join("/var/run/netns", n.name)); err != nil {
+		var ns *os.File
+		if ns, err = os.Open(filepath.Join("/var/run/netns", n.name)); err != nil {
 			return
 		}
-		defer f.Close()
-		if _, _, errno := syscall.RawSyscall(sysSetns[runtime.GOARCH], f.Fd(), syscall.CLONE_NEWNET, 0); errno != 0 {
+		defer ns.Close()
+		if _, _, errno := syscall.RawSyscall(sysSetns[runtime.GOARCH], ns.Fd(), syscall.CLONE_NEWNET, 0); errno != 0 {
 			err = fmt.Errorf("setns: %w", errno)
 			return
 		}
-		conn, err = net.Dial(network, addr)
+		err = f()
 	}()
 	<-done
+	return err
+}
+
+// dial connects from inside the namespace.
+func (n *namespace) dial(network, addr string) (conn net.Conn, err error) {
+	err = n.inside(func() (err error) {
+		conn, err = net.Dial(network, addr)
+		return err
+	})
 	return conn, err
+}
+
+// listenUDP opens a socket inside the namespace.
+func (n *namespace) listenUDP(t testing.TB, addr netip.AddrPort) (conn *net.UDPConn) {
+	t.Helper()
+	err := n.inside(func() (err error) {
+		conn, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(addr))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return conn
 }

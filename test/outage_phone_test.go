@@ -31,6 +31,12 @@ type line struct {
 	waiting map[string]chan string // branch -> who awaits responses
 	acks    map[string]string      // branch of an INVITE -> the ACK of its 200, sent again with each
 	answers map[string]*answer     // Call-ID -> the 200 of an INVITE
+	heard   []string               // requests, when keep is set
+
+	// What follows is set before start.
+	keep   bool
+	silent bool   // answers nothing
+	sdp    string // body of the 200 to an INVITE
 }
 
 // answer is a 200 that is sent again until its ACK comes (RFC 3261 13.3.1.4).
@@ -49,17 +55,27 @@ func openLine(t testing.TB, server netip.AddrPort) *line {
 	if err := conn.SetReadBuffer(4 << 20); err != nil {
 		t.Fatal(err)
 	}
-	l := &line{conn: conn, server: server, waiting: map[string]chan string{}, acks: map[string]string{}, answers: map[string]*answer{}}
+	l := newLine(conn, server)
+	l.start(t)
+	return l
+}
+
+// newLine is a line that does not read yet.
+func newLine(conn *net.UDPConn, server netip.AddrPort) *line {
+	return &line{conn: conn, server: server, waiting: map[string]chan string{}, acks: map[string]string{}, answers: map[string]*answer{}}
+}
+
+// start reads until the test's end, which closes the socket.
+func (l *line) start(t testing.TB) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		l.read()
 	}()
 	t.Cleanup(func() {
-		conn.Close()
+		l.conn.Close()
 		<-done
 	})
-	return l
 }
 
 func (l *line) send(text string) {
@@ -106,6 +122,14 @@ func (l *line) response(text string) {
 func (l *line) request(text string) {
 	method, _, _ := strings.Cut(text, " ")
 	id := soak.Field(text, "Call-ID")
+	if l.keep {
+		l.mu.Lock()
+		l.heard = append(l.heard, text)
+		l.mu.Unlock()
+	}
+	if l.silent {
+		return
+	}
 	switch method {
 	case "ACK":
 		l.mu.Lock()
@@ -119,7 +143,11 @@ func (l *line) request(text string) {
 		if a == nil {
 			uri := strings.TrimPrefix(strings.SplitN(text, " ", 3)[1], "sip:")
 			user, _, _ := strings.Cut(uri, "@")
-			a = &answer{text: reply(text, 200, fmt.Sprintf("Contact: <sip:%s@%v>\r\n", user, l.conn.LocalAddr()))}
+			more := fmt.Sprintf("Contact: <sip:%s@%v>\r\n", user, l.conn.LocalAddr())
+			if l.sdp != "" {
+				more += "Content-Type: application/sdp\r\n"
+			}
+			a = &answer{text: replyWith(text, 200, more, l.sdp)}
 			l.answers[id] = a
 			wait := timerT1
 			a.timer = time.AfterFunc(wait, func() {
@@ -134,7 +162,7 @@ func (l *line) request(text string) {
 		l.mu.Unlock()
 		l.send(reply(text, 180, ""))
 		l.send(a.text)
-	case "BYE":
+	case "BYE", "OPTIONS":
 		l.send(reply(text, 200, ""))
 	}
 }
@@ -192,12 +220,13 @@ type dialled struct {
 	callID          string
 	cseq            int
 	more            string // header lines, each with its CRLF
+	body            string
 }
 
 // text writes the request with a fresh branch.
 func (l *line) text(from user, q dialled) string {
-	return fmt.Sprintf("%s %s SIP/2.0\r\nVia: SIP/2.0/UDP %v;branch=z9hG4bK%016x;rport\r\nMax-Forwards: 70\r\nFrom: <%s>;tag=%s\r\nTo: %s\r\nCall-ID: %s\r\nCSeq: %d %s\r\n%sContent-Length: 0\r\n\r\n",
-		q.method, q.uri, l.conn.LocalAddr(), rand.Uint64(), from.aor(), from.name, q.to, q.callID, q.cseq, q.method, q.more)
+	return fmt.Sprintf("%s %s SIP/2.0\r\nVia: SIP/2.0/UDP %v;branch=z9hG4bK%016x;rport\r\nMax-Forwards: 70\r\nFrom: <%s>;tag=%s\r\nTo: %s\r\nCall-ID: %s\r\nCSeq: %d %s\r\n%sContent-Length: %d\r\n\r\n%s",
+		q.method, q.uri, l.conn.LocalAddr(), rand.Uint64(), from.aor(), from.name, q.to, q.callID, q.cseq, q.method, q.more, len(q.body), q.body)
 }
 
 // authorized asks, answers the challenge, and returns the final response and the request it belongs to.
@@ -258,6 +287,11 @@ func (l *line) dialog(from user, sent dialled, invite, response string) dialled 
 
 // reply is a response to a request (RFC 3261 8.2.6).
 func reply(request string, status int, more string) string {
+	return replyWith(request, status, more, "")
+}
+
+// replyWith is reply with a body.
+func replyWith(request string, status int, more, body string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "SIP/2.0 %d x\r\n", status)
 	for _, name := range []string{"Via", "Record-Route", "From", "To", "Call-ID", "CSeq"} {
@@ -268,7 +302,7 @@ func reply(request string, status int, more string) string {
 			fmt.Fprintf(&b, "%s: %s\r\n", name, value)
 		}
 	}
-	return b.String() + more + "Content-Length: 0\r\n\r\n"
+	return fmt.Sprintf("%s%sContent-Length: %d\r\n\r\n%s", b.String(), more, len(body), body)
 }
 
 // branchOf returns the branch of the topmost Via.
