@@ -68,6 +68,30 @@ func TestDrain(t *testing.T) {
 	})
 }
 
+// TestDrainWhileAsked: a call that waits for one answer after the other when the server stops has its final response in time.
+func TestDrainWhileAsked(t *testing.T) {
+	asker = &oracle{t: t, after: -1}
+	defer func() { asker = nil }()
+	const head = "set AuthMethod none\nset EnumRoot e164.arpa\nset Locator http://10.0.0.60/where\nuser alice\npeer alice 10.0.0.1"
+	onRig(t, head, func(r *rig) {
+		alice := r.host("10.0.0.1")
+		r.send(alice, request("INVITE", "tel:+4411", "asked", ""))
+		r.wait(time.Second)
+		r.arrived(alice, "SIP/2.0 100")
+		begin := time.Now()
+		r.system.Stop()
+		r.system.Stop = func() {}
+		if took := time.Since(begin); took < 5*time.Second || took > 6*time.Second {
+			t.Errorf("the stop took %v, want 5 s: two questions take longer", took)
+		}
+		r.arrived(alice, "SIP/2.0 503")
+		rows := r.system.Log()
+		if len(rows) != 1 || rows[0].Status != 503 {
+			t.Errorf("the request log has %v, want one row with 503", rows)
+		}
+	})
+}
+
 // TestStopWithNothingOpen takes no time.
 func TestStopWithNothingOpen(t *testing.T) {
 	onRig(t, bobAtHome, func(r *rig) {

@@ -52,3 +52,26 @@ func TestPanicCostsOneRequest(t *testing.T) {
 		})
 	}
 }
+
+// TestPanicOfAnAnswer: what panics when an answer has come ends the call that waited, and nothing else.
+func TestPanicOfAnAnswer(t *testing.T) {
+	fault := func(row store.LogRow) {
+		if row.CallID == "bad" {
+			panic("the request log is broken")
+		}
+	}
+	asker = &oracle{t: t, after: time.Second}
+	defer func() { asker = nil }()
+	onFaultyRig(t, "set Locator http://10.0.0.60/where\nuser carol\n"+bobAtHome, fault, 1, func(r *rig) {
+		alice, bob := r.host("10.0.0.1"), r.host("10.0.0.11")
+		r.send(alice, request("MESSAGE", "sip:carol@example.org", "bad", ""))
+		r.wait(time.Second)
+		r.arrived(alice, "SIP/2.0 480") // And no 500: it has had its final response.
+		r.wait(time.Minute)
+		r.send(alice, request("MESSAGE", "sip:bob@example.org", "good", ""))
+		r.send(bob, response(r.arrived(bob, "MESSAGE")[0], "200 OK", 2))
+		r.arrived(alice, "SIP/2.0 200")
+		r.wait(time.Minute)
+		r.unused()
+	})
+}

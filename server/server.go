@@ -124,7 +124,7 @@ func New(cfg Config) (*Server, error) {
 	s.proxy = proxy.New(proxy.Config{
 		Net: cfg.Net, Name: s.name, Finished: s.finished, MaxOpen: cfg.MaxOpen, Stateless: s.tryStateless, Log: cfg.Log, Opens: s.opens,
 		Resolver: cfg.Resolver, InShard: s.inShard, Domains: cfg.Domains, Trust: s.trust, Calls: cfg.Calls,
-		Gateway: s.fenced,
+		Gateway: s.fenced, Gateways: s.gateways,
 	})
 	return s, nil
 }
@@ -137,13 +137,11 @@ func (s *Server) inShard(callID []byte, f func(sh *transaction.Shard)) {
 		}
 	}()
 	out := s.net.NewOut()
+	defer out.Flush() // After a panic, too: what has been answered goes out.
 	sh := s.transactions.Shard(callID)
-	func() {
-		sh.Enter(out, time.Now())
-		defer sh.Leave()
-		f(sh)
-	}()
-	out.Flush()
+	sh.Enter(out, time.Now())
+	defer sh.Leave()
+	f(sh)
 }
 
 // drainLimit is how long open transactions may take to finish after a stop was asked for (sipd(8), SIGNALS).
