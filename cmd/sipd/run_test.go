@@ -124,7 +124,7 @@ func TestRun(t *testing.T) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
 	}}}
 	defer client.CloseIdleConnections()
-	for path, want := range map[string]int{"/healthz": 200, "/readyz": 200, "/status": 200, "/": 404, "/metrics": 404} {
+	for path, want := range map[string]int{"/healthz": 200, "/readyz": 200, "/status": 200, "/metrics": 200, "/": 404} {
 		resp, err := client.Get("http://sipd" + path)
 		if err != nil {
 			t.Fatal(err)
@@ -139,6 +139,9 @@ func TestRun(t *testing.T) {
 			if err := json.Unmarshal(body, &state); err != nil || state.Goroutines == nil || *state.Goroutines < 5 || state.Panics == nil || *state.Panics != 0 || state.Descriptors == nil {
 				t.Errorf("/status: got %q, %v, want the numbers of goroutines, descriptors and panics", body, err)
 			}
+		}
+		if path == "/metrics" && (!strings.Contains(string(body), "\nsipd_open_requests 0\n") || !strings.Contains(string(body), "\nprocess_cpu_seconds_total ")) {
+			t.Errorf("/metrics: got %q, want the numbers of the server and of the process", body)
 		}
 		if path == "/readyz" {
 			var state struct {

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// health answers /healthz, /readyz and /status.
+// health answers /healthz, /readyz, /status and /metrics.
 type health struct {
 	listener net.Listener
 	ready    func() readiness
@@ -93,6 +93,7 @@ func (h *health) run(ctx context.Context) error {
 		w.Header().Set("Content-Type", "application/json")
 		json.NewEncoder(w).Encode(h.status())
 	})
+	mux.Handle("GET /metrics", metricsPage(h.status, h.log))
 	srv := &http.Server{
 		Handler: mux, ErrorLog: slog.NewLogLogger(h.log.Handler(), slog.LevelDebug),
 		ReadTimeout: healthTimeout, WriteTimeout: healthTimeout, IdleTimeout: healthIdle, MaxHeaderBytes: healthMaxHeader,
