@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"sipd/server/calltrace"
+	"sipd/server/gateway"
 	"sipd/server/message"
 	"sipd/server/proxy/health"
 	"sipd/server/target"
@@ -41,6 +42,8 @@ type Config struct {
 	// Gateway tells whether an address is a gateway's: there nothing leads but the administrator's tables and dialogs with it. exact: its
 	// port is a gateway's, too. Nil: none is.
 	Gateway func(to netip.AddrPort, exact bool) bool
+	// Gateways are told what becomes of requests to gateways; nil: nobody asks.
+	Gateways *gateway.Table
 	// Trust tells how far the far end of a flow is trusted with asserted identities (RFC 3325); nil: nobody is.
 	Trust func(flow transport.Flow) trust.Level
 	// Calls is told what becomes of the copies of a request; nil: nobody asks.
@@ -81,6 +84,7 @@ type Proxy struct {
 	domains    *transport.Domains
 	trust      func(flow transport.Flow) trust.Level
 	gateway    func(to netip.AddrPort, exact bool) bool
+	gateways   *gateway.Table
 	health     *health.Table
 	calls      *calltrace.Ring
 
@@ -94,7 +98,7 @@ func New(cfg Config) *Proxy {
 	}
 	return &Proxy{
 		maxOpen: int64(cfg.MaxOpen), stateless: cfg.Stateless,
-		resolver: cfg.Resolver, inShard: cfg.InShard, domains: cfg.Domains, trust: cfg.Trust, gateway: cfg.Gateway, health: health.New(hopTimeout),
+		resolver: cfg.Resolver, inShard: cfg.InShard, domains: cfg.Domains, trust: cfg.Trust, gateway: cfg.Gateway, gateways: cfg.Gateways, health: health.New(hopTimeout),
 		calls: cfg.Calls, net: cfg.Net, name: []byte(cfg.Name), opens: cfg.Opens, seed: maphash.MakeSeed(), finished: cfg.Finished, log: cfg.Log,
 		contexts:   sync.Pool{New: func() any { return &Context{} }},
 		afterlives: sync.Pool{New: func() any { return &afterlife{} }},
