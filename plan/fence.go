@@ -42,7 +42,8 @@ func (f *Fence) add(u sipaddr.URI) {
 		if f.addrs == nil {
 			f.addrs = map[netip.Addr][]uint16{}
 		}
-		f.addrs[to.Addr()] = append(f.addrs[to.Addr()], to.Port())
+		a := plain(to.Addr())
+		f.addrs[a] = append(f.addrs[a], to.Port())
 		return
 	}
 	var buf [maxName]byte
@@ -67,7 +68,7 @@ func (f *Fence) Has(to netip.AddrPort, exact bool) bool {
 	if len(f.addrs) == 0 {
 		return false
 	}
-	a := to.Addr().Unmap().WithZone("")
+	a := plain(to.Addr())
 	ports, ok := f.addrs[a]
 	return ok && (!exact && !a.IsLoopback() || slices.Contains(ports, to.Port()))
 }
@@ -93,10 +94,22 @@ func (f *Fence) Leads(u *sipaddr.URI) bool {
 func NewFence(addrs []netip.AddrPort) *Fence {
 	f := &Fence{addrs: map[netip.Addr][]uint16{}}
 	for _, to := range addrs {
-		a := to.Addr().Unmap().WithZone("")
+		a := plain(to.Addr())
 		f.addrs[a] = append(f.addrs[a], to.Port())
 	}
 	return f
+}
+
+// nat64 is what networks of IPv6 alone reach IPv4 by (RFC 6052 2.1).
+var nat64 = netip.MustParsePrefix("64:ff9b::/96")
+
+// plain is the one form of an address that has several.
+func plain(a netip.Addr) netip.Addr {
+	if a = a.Unmap().WithZone(""); nat64.Contains(a) {
+		b := a.As16()
+		return netip.AddrFrom4([4]byte(b[12:]))
+	}
+	return a
 }
 
 // routeHost is where requests to u go: its maddr, else its host.

@@ -33,14 +33,21 @@ func (s *Server) fenced(to netip.AddrPort, exact bool) bool {
 	if f.Empty() {
 		return false
 	}
-	if names := f.Names(); len(names) > 0 && s.resolver != nil {
-		if now := time.Now(); now.UnixNano() >= s.fence.next.Load() && s.fence.running.CompareAndSwap(false, true) {
-			s.fence.next.Store(now.Add(fenceTime).UnixNano())
-			s.findGateways(names, map[string][]netip.AddrPort{})
-		}
-	}
+	s.seekGateways(f)
 	found := s.fence.found.Load()
 	return (f.Has(to, exact) || found != nil && found.Has(to, exact)) && !t.Settings.Allows(to)
+}
+
+// seekGateways looks up where the gateways are that have names, when it is time.
+func (s *Server) seekGateways(f *plan.Fence) {
+	names := f.Names()
+	if len(names) == 0 || s.resolver == nil {
+		return
+	}
+	if now := time.Now(); now.UnixNano() >= s.fence.next.Load() && s.fence.running.CompareAndSwap(false, true) {
+		s.fence.next.Store(now.Add(fenceTime).UnixNano())
+		s.findGateways(names, map[string][]netip.AddrPort{})
+	}
 }
 
 // findGateways looks up where the gateways are, one after the other, and goes on when a look-up is answered: it never waits. found are the

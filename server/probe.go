@@ -23,15 +23,20 @@ func (s *Server) Gateways() *gateway.Table { return s.gateways }
 
 // Follow takes the gateways over from new tables. What is known of those that stay stays.
 func (s *Server) Follow(t *cache.Snapshot) {
-	var list []gateway.Config
+	s.gateways.Configure(GatewayConfigs(t), time.Now())
+	s.fence.next.Store(0)
+	s.seekGateways(t.Plan().Fence()) // Ahead of the first call.
+}
+
+// GatewayConfigs are the gateways of the tables.
+func GatewayConfigs(t *cache.Snapshot) (list []gateway.Config) {
 	for _, g := range t.Plan().Gateways() {
 		if r := &g.Row; r.Enabled {
 			list = append(list, gateway.Config{ID: r.ID, Name: r.Name, URI: r.URI, Weight: r.Weight, MaxCalls: r.MaxCalls,
 				Probe: time.Duration(r.ProbeSeconds) * time.Second, Drained: r.Drained})
 		}
 	}
-	s.gateways.Configure(list, time.Now())
-	s.fence.next.Store(0) // Their names are looked up at the next request.
+	return list
 }
 
 // maxProbed bounds the next hops of one gateway that get a probe: it has a few machines.

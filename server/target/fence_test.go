@@ -63,6 +63,7 @@ func TestPastTheMap(t *testing.T) {
 		{"SIP:10.0.0.70", refused},
 		{"sip:+19005551234@[::ffff:10.0.0.70]", refused},
 		{"sip:+19005551234@[2001:DB8:0:0::70]", refused},
+		{"sip:+19005551234@[64:ff9b::10.0.0.70]", refused},
 		{"sip:+19005551234@elsewhere.example;maddr=10.0.0.70", refused},
 		{"sip:+19005551234@elsewhere.example;MADDR=gw.far.example", refused},
 		{"sip:+19005551234:secret@gw.far.example;user=phone?Route=x", refused},
