@@ -19,5 +19,12 @@ var numberMutations = []mutation{
 	{"server/proxy/fork.go", "if d := c.targets[c.next].Wait; d > 0 {", "if d := c.targets[c.next].Wait; d < 0 {", "all groups wait for TimeOut"},
 	{"server/history/history.go", "req.Has(message.Privacy) && trust.PrivacyOf(req) != trust.None", "req.Has(message.Privacy) && trust.PrivacyOf(req) == trust.None", "a caller who wants privacy is told of"},
 	{"server/history/history.go", "if by != nil && by.Status > 0 {", "if by != nil && by.Status < 0 {", "History-Info does not say why"},
+	{"server/proxy/nexthop.go", "ok = ok && !p.fenced(r, &t, flow)", "_ = flow", "a dialog with anybody leads to a gateway"},
+	{"server/proxy/lookup.go", "if p.fenced(r, t, f) {", "if false {", "a name leads to a gateway past the gateway map"},
+	{"server/proxy/route.go", "m.Method() == message.ACK || m.Method() == message.BYE", "true", "any dialog leads to a gateway"},
+	{"server/proxy/token/token.go", "if t.Gateway {", "if false {", "a dialog with a gateway does not lead there"},
+	{"server/fence.go", "found.Has(to, exact))", "false)", "a name leads to a gateway that has another name"},
+	{"server/target/callee.go", "case t.gatewayContact(b):", "case false:", "a contact that leads to a gateway is tried"},
+	{"server/target/recurse.go", "(is == number || is == elsewhere) && r.From.By.IsValid()", "false", "somebody else than a telephone of the owner's has him pay for a number"},
 	{"server/call.go", "case d.Warning == target.WarnClass:", "case false:", "a 403 does not name the class"},
 }
