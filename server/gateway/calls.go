@@ -195,6 +195,9 @@ func (t *Table) leg(g *gateway, now time.Time) Leg {
 	return Leg{t: t, g: g, began: now, down: g.state.down}
 }
 
+// Counts tells whether the Leg is one to a gateway that is a row.
+func (l *Leg) Counts() bool { return l.t != nil }
+
 // Again restarts the clock: the request goes to another address of the same gateway.
 func (l *Leg) Again(now time.Time) { l.began = now }
 

@@ -81,8 +81,8 @@ const (
 	patience = 4 * time.Second
 	// patienceDown is that for one that is down: three copies.
 	patienceDown = 2 * time.Second
-	// patienceInAll is the time of one transaction (Timer B), in which the last of a hunt group has its turn even if nobody answers.
-	patienceInAll = 32 * time.Second
+	// PatienceInAll is the time of one transaction (Timer B), in which the last of a hunt group has its turn even if nobody answers.
+	PatienceInAll = 32 * time.Second
 )
 
 // Patience is how long to wait for a sign of life from a gateway of condition c, one of n that are tried one after the other.
@@ -91,7 +91,7 @@ func Patience(c Condition, n int) time.Duration {
 	if c == Down {
 		d = patienceDown
 	}
-	return min(d, patienceInAll/time.Duration(max(n, 1)))
+	return min(d, PatienceInAll/time.Duration(max(n, 1)))
 }
 
 // maxMembers is how many members an order has room for without allocation; a hunt group has at most 32 (package gatewaymap).

@@ -250,8 +250,8 @@ func TestPatience(t *testing.T) {
 		}
 	}
 	for n := 1; n <= maxMembers; n++ {
-		if got := time.Duration(n) * Patience(Up, n); got > patienceInAll {
-			t.Errorf("%d silent gateways cost %v, want at most %v", n, got, patienceInAll)
+		if got := time.Duration(n) * Patience(Up, n); got > PatienceInAll {
+			t.Errorf("%d silent gateways cost %v, want at most %v", n, got, PatienceInAll)
 		}
 	}
 }

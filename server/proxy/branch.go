@@ -33,9 +33,12 @@ type branch struct {
 	heir     *branch // to the next hop, tried because this one was silent
 	before   *branch // whose heir this one is
 	domain   string  // that was looked up
+	hunt     hunt
 }
 
 func (b *branch) reset() {
+	b.hunt.leg.End()
+	b.hunt = hunt{}
 	b.client, b.target, b.alt = nil, target.Target{}, transport.Flow{}
 	b.refused, b.tells = 0, false
 	b.overTCP, b.final, b.late, b.succeeded = false, false, false, false
@@ -77,6 +80,7 @@ func (b *branch) Failed(s *transaction.Shard, _ *transaction.Client, why transac
 		if b.another(s, 503, health.Because(err), health.Time) {
 			return
 		}
+		b.unreachable(s, err)
 		status = 503
 	case transaction.CancelTimeout:
 		status = 487 // 9.1: the transaction counts as cancelled.
@@ -84,6 +88,7 @@ func (b *branch) Failed(s *transaction.Shard, _ *transaction.Client, why transac
 		if b.another(s, 408, "no answer", health.Time) {
 			return
 		}
+		b.hunt.leg.Silent(s.Now())
 	}
 	b.ended(s, status, nil)
 }
@@ -94,6 +99,7 @@ func (b *branch) Ended(s *transaction.Shard, client *transaction.Client) {
 		b.client = nil
 		s.Disarm(&b.timerC)
 		s.Disarm(&b.silence)
+		b.hunt.leg.End()
 	}
 	c := b.c
 	if c.live--; c.live == 0 {
@@ -120,6 +126,7 @@ func (b *branch) ended(s *transaction.Shard, status int, m *message.Message) {
 	c := b.c
 	if b.final {
 		b.unlink()
+		b.hunt.leg.End()
 		// A hop that was given up for its silence may say something after all (16.7 steps 5 and 6).
 		if m != nil && status != 487 && !c.answered {
 			c.best.add(c.p, status, m, b)

@@ -248,6 +248,7 @@ func (p *Proxy) Forward(s *transaction.Shard, m *message.Message, from transport
 			c.abort(s, 500)
 		}
 	}()
+	p.hangUp(m, plan.Route)
 	c.numeric(c.redirect)
 	c.startGroup(s)
 	c.waitForAnswer(s)
@@ -286,6 +287,7 @@ func (c *Context) finish(s *transaction.Shard, status int, hop transport.Flow, t
 		return
 	}
 	c.answered = true
+	c.hungUp(status)
 	c.p.open.Add(-1)
 	c.p.calls.Final(c.call, s.Now(), status)
 	if c.p.finished != nil && c.tx != nil {
@@ -336,6 +338,7 @@ func (c *Context) retire(s *transaction.Shard) {
 	}
 	c.tx = nil
 	for _, b := range c.branches[:c.n] {
+		b.hunt.leg.End()
 		if b.client == nil {
 			continue
 		}

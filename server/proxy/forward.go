@@ -17,6 +17,9 @@ const maxUDPRequest = 1300
 
 // start forwards the request to b's target (16.6). When no transport reaches it the branch ends at once, as with a 503.
 func (c *Context) start(s *transaction.Shard, b *branch) bool {
+	if isGateway(&b.target, b) && !b.dial(s) {
+		return false
+	}
 	flow, alt, ok := c.p.nextHop(&c.route, b.target, b.asker())
 	if !ok {
 		if q, named := c.p.nameOf(&c.route, b.target); named {
@@ -31,6 +34,7 @@ func (c *Context) start(s *transaction.Shard, b *branch) bool {
 			b.refuseInsecure(s)
 			return false
 		}
+		b.unreachable(s, nil)
 		b.ended(s, 503, nil)
 		return false
 	}
@@ -84,8 +88,8 @@ func (b *branch) send(s *transaction.Shard, flow transport.Flow) bool {
 	if c.invite() {
 		b.resetTimerC(s) // step 11
 	}
-	if len(b.target.Else) > 0 {
-		s.Arm(&b.silence, hopTimeout)
+	if b.hunt.members > 0 {
+		b.listen(s)
 	}
 	return true
 }

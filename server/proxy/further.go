@@ -83,6 +83,7 @@ func (b *branch) elsewhere(s *transaction.Shard, status int, m *message.Message)
 		return false
 	}
 	c.best.add(c.p, status, m, b)
+	b.leave(s, m != nil)
 	b.nextGateway(s)
 	return true
 }

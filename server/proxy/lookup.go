@@ -151,7 +151,11 @@ func (c *Context) found(s *transaction.Shard, b *branch, q resolve.Query, hops [
 	b.hops, fenced = c.p.flows(b.hops[:0], &c.route, &b.target, q, hops, b.asker())
 	b.domain = q.Host
 	c.p.health.Order(b.hops, s.Now(), true)
+	b.hunt.ways = max(len(b.hops), 1)
 	if len(b.hops) == 0 {
+		if !errors.Is(err, resolve.ErrBusy) {
+			b.unreachable(s, err)
+		}
 		c.busy = c.busy || errors.Is(err, resolve.ErrBusy)
 		if fenced {
 			b.ended(s, 403, nil)
@@ -217,7 +221,7 @@ func (b *branch) nextOf(s *transaction.Shard) bool {
 	if !b.send(s, to) {
 		return false
 	}
-	if len(b.hops) > 0 {
+	if len(b.hops) > 0 && b.hunt.members == 0 {
 		s.Arm(&b.silence, hopTimeout)
 	}
 	return true
@@ -243,13 +247,20 @@ func (b *branch) another(s *transaction.Shard, status int, why string, until tim
 // says something first goes on. When none does, each has its 32 s (16.6 step 7).
 func (b *branch) silent(s *transaction.Shard) {
 	c := b.c
-	if b.final || b.late || b.client == nil || c.stopped || c.tx == nil || len(b.hops)+len(b.target.Else) == 0 {
+	if b.final || b.late || b.client == nil || c.stopped || c.tx == nil {
+		return
+	}
+	if len(b.hops)+len(b.target.Else) == 0 {
+		if b.hunt.members > 0 {
+			b.lastSilent(s)
+		}
 		return
 	}
 	b.note(s, 408, false)
 	next := c.newBranch()
 	next.target, next.share, next.lookedUp, next.domain = b.target, b.share, b.lookedUp, b.domain
 	next.hops = append(next.hops[:0], b.hops...)
+	b.pass(s, next)
 	b.hops, b.target.Else = b.hops[:0], nil
 	if b.lookedUp {
 		c.p.health.Failed(b.last, b.domain, "no answer", s.Now(), health.Time)
@@ -267,8 +278,10 @@ func (b *branch) silent(s *transaction.Shard) {
 // takeBack: a hop that was silent has said something, and those that were tried in its place have not.
 func (b *branch) takeBack(s *transaction.Shard) {
 	last := b.heir
+	b.reclaim(last)
 	for last.heir != nil {
 		last = last.heir
+		b.reclaim(last)
 	}
 	b.final, b.share = false, last.share
 	b.target.Else = last.target.Else
@@ -307,6 +320,11 @@ func (b *branch) handBack(s *transaction.Shard) bool {
 	b.final, b.share = true, 0
 	s.Disarm(&b.timerC)
 	s.Disarm(&b.silence)
+	if old.reclaim(b); old.hunt.members > 0 {
+		old.hunt.told = true
+		old.waitForAll(s)
+	}
+	b.hunt.leg.End()
 	return true
 }
 
@@ -323,7 +341,7 @@ func (b *branch) unlink() {
 
 // alive notes that a hop lives.
 func (b *branch) alive(s *transaction.Shard, m *message.Message) {
-	if !b.lookedUp && b.target.Else == nil && b.heir == nil && b.before == nil {
+	if !b.lookedUp && b.hunt.members == 0 && b.heir == nil && b.before == nil {
 		return
 	}
 	s.Disarm(&b.silence)
@@ -336,6 +354,9 @@ func (b *branch) alive(s *transaction.Shard, m *message.Message) {
 	if b.heir != nil {
 		b.takeBack(s)
 	}
-	b.before.forsake(s, nil)
-	b.before = nil
+	if b.before != nil {
+		b.hunt.spent += s.Now().Sub(b.hunt.since)
+		b.before.forsake(s, nil)
+		b.before = nil
+	}
 }

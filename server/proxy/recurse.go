@@ -131,6 +131,7 @@ func (b *branch) over(s *transaction.Shard) {
 	b.c.breadth += b.share
 	s.Disarm(&b.timerC)
 	s.Disarm(&b.silence)
+	b.hunt.leg.End()
 }
 
 // loopback stands for an administrator: what he wrote is as if this machine itself had written it.

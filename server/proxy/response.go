@@ -20,6 +20,7 @@ func (c *Context) response(s *transaction.Shard, b *branch, m *message.Message) 
 		b.resetTimerC(s)
 	}
 	b.alive(s, m)
+	b.heard(s, m)
 	b.tells = c.tx == nil || c.p.tells(m, s.From(), c.tx.Flow)
 	switch {
 	case vias(m) < 2:
@@ -58,6 +59,7 @@ func (c *Context) success(s *transaction.Shard, b *branch, m *message.Message) {
 	}
 	if !b.succeeded {
 		b.note(s, m.Status(), true)
+		b.established(s, m)
 	}
 	b.succeeded = true
 	c.p.forwardUp(s, c.tx, m, b.tells) // Of those to a non-INVITE the server transaction lets only the first pass.

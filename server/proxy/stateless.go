@@ -29,7 +29,7 @@ import (
 // there is.
 func (p *Proxy) ForwardStateless(s *transaction.Shard, m *message.Message, from transport.Flow, plan *Plan) bool {
 	if len(plan.Targets) != 1 || len(plan.Redirect) > 0 || plan.Recurse != nil || plan.Next != nil || len(plan.Targets[0].Else) > 0 ||
-		plan.Targets[0].Gateway != 0 {
+		plan.Targets[0].Gateway != 0 || plan.Route.countsOn(m) {
 		return false
 	}
 	last := m.Method() == message.ACK && plan.Route.InDialog
@@ -54,6 +54,7 @@ func (p *Proxy) ForwardStateless(s *transaction.Shard, m *message.Message, from 
 	if !last && len(x.buf) > maxUDPRequest && !c.keepsUDP(b) || len(x.buf) > message.MaxMessage {
 		return false
 	}
+	p.hangUp(m, plan.Route)
 	s.Send(flow, x.buf)
 	return true
 }
