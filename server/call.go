@@ -133,7 +133,7 @@ func (s *Server) plan(x *scratch, ts, others []target.Target) proxy.Plan {
 			plan.Recurse = s.recursion
 		}
 	}
-	plan.Transaction, plan.Call = x.tx, x.call
+	plan.Transaction, plan.Began, plan.Call = x.tx, x.now, x.call
 	if s.record != nil && x.facts.User.Exists() {
 		plan.User = x.facts.User
 	}

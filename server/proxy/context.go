@@ -206,6 +206,7 @@ type Plan struct {
 	Call     calltrace.Ref  // what Config.Calls knows the request by
 
 	Transaction *transaction.Server // of the request, when it has one already
+	Began       time.Time           // with Transaction: when the request came
 }
 
 // Forward makes the server transaction of m, which came from from, and starts its response context. The 100 to an INVITE is
@@ -233,6 +234,9 @@ func (p *Proxy) Forward(s *transaction.Shard, m *message.Message, from transport
 	c.starting, c.short, c.cancelled, c.stopped, c.answered, c.busy = false, false, false, false, false, false
 	c.loop = p.loopHash(m)
 	c.started = s.Now()
+	if tx == plan.Transaction {
+		c.started = plan.Began
+	}
 	c.from = from
 	c.from.Local = p.listener(from)
 	c.asserted.Value = append(c.asserted.Value[:0], plan.Asserted.Value...)
