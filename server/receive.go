@@ -35,7 +35,8 @@ func (s *Server) Receive(out *transport.Out, from transport.Flow, raw []byte) {
 	sh.Enter(out, x.now)
 	defer sh.Leave()
 	if x.msg.IsRequest() {
-		x.facts, x.decision.Class = target.Facts{}, ""
+		x.facts = target.Facts{}
+		x.decision.Class = ""
 		s.refresh(x)
 		s.request(sh, x)
 		return
