@@ -27,11 +27,14 @@ func TestTokenRoundTrip(t *testing.T) {
 		{"both by long flows", Side{ByFlow: true, Flow: v6}, Side{ByFlow: true, Flow: v6}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			in := Token{CallerTag: TagHash([]byte("a")), Caller: tt.caller, Callee: tt.callee}
+			in := Token{CallerTag: TagHash([]byte("a")), Caller: tt.caller, Callee: tt.callee, Gateway: tt.caller.UDP}
 			text := in.Append(nil, &testSecret, []byte("call-1"))
 			got, ok := Parse(text, &testSecret, []byte("call-1"))
 			if !ok {
 				t.Fatalf("own token %s is refused", text)
+			}
+			if got.Gateway != in.Gateway {
+				t.Errorf("got gateway %v, want %v", got.Gateway, in.Gateway)
 			}
 			if got.CallerTag != in.CallerTag {
 				t.Errorf("got tag %x, want %x", got.CallerTag, in.CallerTag)
