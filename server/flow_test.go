@@ -21,6 +21,7 @@ import (
 	"sipd/location"
 	"sipd/resolve"
 	"sipd/server"
+	"sipd/server/calltrace"
 	"sipd/server/transport"
 	"sipd/sipaddr"
 	"sipd/store"
@@ -117,6 +118,9 @@ func startFaulty(t *testing.T, n *siptest.Net, f *flow.Flow, fault func(store.Lo
 // asker is who a server under test asks what no table says, nil for nobody.
 var asker server.Asker
 
+// calls is where the last server under test keeps its calls.
+var calls *calltrace.Ring
+
 // process is a server and its location service.
 type process struct {
 	server                   *server.Server
@@ -192,9 +196,10 @@ func boot(t *testing.T, n *siptest.Net, f *flow.Flow, mem *storetest.Mem, log *r
 	if asks == nil {
 		asks = flowAsker(f, tables.Snapshot().Settings, p.resolver)
 	}
+	calls = calltrace.New()
 	p.server, err = server.New(server.Config{
 		Net: n, Tables: tables.Snapshot, Location: loc, RequestLog: write, Log: slog.New(slog.DiscardHandler),
-		Resolver: p.resolver, Domains: &n.Domains, Draw: func(int) int { return 0 }, Asker: asks,
+		Resolver: p.resolver, Domains: &n.Domains, Draw: func(int) int { return 0 }, Asker: asks, Calls: calls,
 	})
 	if err != nil {
 		t.Fatal(err)

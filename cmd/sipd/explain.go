@@ -4,76 +4,90 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"sipd/cmd/sipd/daemon"
+	"sipd/cmd/sipd/explain"
 	"sipd/config"
 	"sipd/location"
+	"sipd/resolve"
+	"sipd/server"
+	"sipd/server/answers"
+	"sipd/server/calltrace"
+	"sipd/server/gateway"
 	"sipd/server/target"
+	"sipd/server/trust"
 	"sipd/sipaddr"
 	"sipd/store/cache"
 	"sipd/store/sqlstore"
-	"sipd/trace"
 )
-
-// stepView is a step of the trace as --json prints it.
-type stepView struct {
-	Rule    string `json:"rule"`
-	Subject string `json:"subject,omitempty"`
-	Verdict string `json:"verdict"`
-	Table   string `json:"table,omitempty"`
-	Row     int64  `json:"row,omitempty"`
-	Note    string `json:"note,omitempty"`
-}
-
-// targetView is a member of the target set.
-type targetView struct {
-	URI   string  `json:"uri"`
-	User  string  `json:"user_key"`
-	Q     float64 `json:"q"`
-	Group int     `json:"group"`
-}
 
 // decisionView is what would happen.
 type decisionView struct {
-	Decision string       `json:"decision"`
-	Status   int          `json:"status,omitempty"`
-	Realm    string       `json:"realm,omitempty"`
-	Targets  []targetView `json:"targets,omitempty"`
-	Fallback []targetView `json:"redirect_on_failure,omitempty"`
-	Trace    []stepView   `json:"trace"`
-	LookUp   *lookUpView  `json:"look_up,omitempty"` // with --hops, of a request for another domain
+	explain.View
+	LookUp *lookUpView `json:"look_up,omitempty"` // with --hops, of a request for another domain
+}
+
+// explainFlags are what a request is like.
+type explainFlags struct {
+	from, class, at, method, source string
+	noCredentials, hops             bool
+	call, admin                     string
 }
 
 func (a *app) explainCommand() *cobra.Command {
-	var from, method string
-	var noCredentials, hops bool
+	var f explainFlags
 	c := &cobra.Command{
-		Use:   "explain REQUEST-URI",
-		Short: "Say what would happen to a request now, and why, from the database alone",
-		Long: "Say what would happen to a request now, and why, from the database alone: the same decision as for a real call.\n" +
-			"--from is the caller; a local user is taken as authenticated unless --no-credentials is given. Without --from a stranger calls.",
-		Example: "  sipd explain sip:bob@example.com --from alice@example.com",
-		Args:    cobra.ExactArgs(1),
-		RunE: a.action(func(ctx context.Context, args []string) error {
-			return a.explain(ctx, args[0], from, method, noCredentials, hops)
-		}),
+		Use:   "explain REQUEST-URI | --call CALL-ID",
+		Short: "Say what would happen to a request now, or what has become of a call, and why",
+		Long: "Say what would happen to a request now, and why: the same decision as for a real call, from the database; ENUM and the locator are\n" +
+			"asked as a call would ask them. --from is the caller; a local user is taken as authenticated unless --no-credentials is given. Without\n" +
+			"--from a stranger calls, with --class somebody of that class who has proven who he is.\n\n" +
+			"With --call: why a call went where it did, and what became of it. The running server is asked; it remembers its last " + strconv.Itoa(calltrace.Size) + " calls.",
+		Example: "  sipd explain sip:bob@example.com --from alice@example.com\n  sipd explain tel:+12125551234 --class staff\n  sipd explain --call 3848276298220188511@192.0.2.4",
+		Args: func(c *cobra.Command, args []string) error {
+			if c.Flags().Changed("call") {
+				return cobra.NoArgs(c, args)
+			}
+			return cobra.ExactArgs(1)(c, args)
+		},
 	}
-	c.Flags().StringVar(&from, "from", "", "`address` of the caller")
-	c.Flags().StringVar(&method, "method", "INVITE", "request method")
-	c.Flags().BoolVar(&noCredentials, "no-credentials", false, "the caller has not proven who he is")
-	c.Flags().BoolVar(&hops, "hops", false, "look up the next hops of a request for another domain, as sipd dns explain does")
+	c.RunE = a.action(func(ctx context.Context, args []string) error {
+		if len(args) == 0 {
+			return a.explainCall(ctx, c.Flags(), &f)
+		}
+		if f.admin != "" {
+			return usage(errors.New("--admin goes with --call: without it no server is asked"))
+		}
+		return a.explain(ctx, args[0], &f)
+	})
+	c.Flags().StringVar(&f.from, "from", "", "`address` of the caller")
+	c.Flags().StringVar(&f.class, "class", "", "gateway `class` of the caller, instead of his own; NULL for none")
+	c.Flags().StringVar(&f.at, "at", "", "the `time` of the request, instead of now: 2026-03-01T18:30:00Z, 2026-03-01T18:30 or 18:30")
+	c.Flags().StringVar(&f.method, "method", "INVITE", "request method")
+	c.Flags().StringVar(&f.source, "source", "", "`address` that the request comes from: one of the campus, or of a gateway")
+	c.Flags().BoolVar(&f.noCredentials, "no-credentials", false, "the caller has not proven who he is")
+	c.Flags().BoolVar(&f.hops, "hops", false, "look up the next hops of a request for another domain, as sipd dns explain does")
+	c.Flags().StringVar(&f.call, "call", "", "the `Call-ID` of a call that the running server has had")
+	c.Flags().StringVar(&f.admin, "admin", "", "with --call: where the server answers, `ADDR:PORT|unix:PATH`; without it AdminListen of the settings")
 	return c
 }
 
 // stranger is a caller from nowhere (RFC 2606).
 const stranger = "sip:anonymous@anonymous.invalid"
 
-func (a *app) explain(ctx context.Context, requestURI, from, method string, noCredentials, hops bool) error {
+// askTimeout bounds what ENUM and the locator may take in all.
+const askTimeout = 15 * time.Second
+
+func (a *app) explain(ctx context.Context, requestURI string, f *explainFlags) error {
 	if !strings.Contains(requestURI, ":") {
 		requestURI = "sip:" + requestURI
 	}
@@ -81,11 +95,15 @@ func (a *app) explain(ctx context.Context, requestURI, from, method string, noCr
 	if err != nil {
 		return usage(fmt.Errorf("request URI %q: %w", requestURI, err))
 	}
-	switch method {
+	switch f.method {
 	case "REGISTER", "ACK", "CANCEL":
-		return usage(fmt.Errorf("--method %s: it is not routed by this decision; write INVITE, MESSAGE or another", method))
+		return usage(fmt.Errorf("--method %s: it is not routed by this decision; write INVITE, MESSAGE or another", f.method))
 	}
-	caller, err := callerURI(from)
+	caller, err := callerURI(f.from)
+	if err != nil {
+		return usage(err)
+	}
+	now, err := timeOf(f.at, time.Now())
 	if err != nil {
 		return usage(err)
 	}
@@ -99,24 +117,17 @@ func (a *app) explain(ctx context.Context, requestURI, from, method string, noCr
 	if err != nil {
 		return err
 	}
-	facts := target.Facts{Method: []byte(method), URI: &uri, From: &caller, OwnURI: ownURI(tables.Settings, &uri)}
+	facts := target.Facts{Method: []byte(f.method), URI: &uri, From: &caller, OwnURI: ownURI(tables.Settings, &uri)}
 	if !uri.HasUser && target.Local(tables, &uri, facts.OwnURI) {
 		return usage(fmt.Errorf("%s names no user: the server itself answers, 200 to OPTIONS, 405 to what is not for it; write whom to call: alice@%s", requestURI, uri.Host))
 	}
-	if dom := tables.Domain(caller.Host); dom != nil && !noCredentials && from != "" {
-		key := caller.AppendAOR(nil)
-		if at := strings.LastIndexByte(string(key), '@'); at >= 0 {
-			key = append(key[:at+1], dom.Canonical...)
-		}
-		if facts.User = tables.User(key); !facts.User.Exists() {
-			return fmt.Errorf("there is no user %s to call; `sipd user list` shows those that are", key)
-		}
-		facts.Verdict = target.Authenticated
+	if err := f.identify(tables, &caller, &facts); err != nil {
+		return err
 	}
 	var d target.Decision
-	target.Decide(tables, &facts, time.Now(), &d)
-	v := viewDecision(&d)
-	if hops && d.Kind == target.Proxy && slices.ContainsFunc(d.Targets, func(t target.Target) bool { return t.Binding == nil }) {
+	a.decide(ctx, tables, &facts, now, &d)
+	v := decisionView{View: explain.Of(tables, &facts, &d, now)}
+	if f.hops && d.Kind == target.Proxy && slices.ContainsFunc(d.Targets, func(t target.Target) bool { return t.Binding == nil }) {
 		if v.LookUp, err = lookUp(ctx, &uri, tables.Settings); err != nil {
 			return err
 		}
@@ -124,13 +135,101 @@ func (a *app) explain(ctx context.Context, requestURI, from, method string, noCr
 	if a.json {
 		return a.printJSON(v)
 	}
-	if err := d.Trace.Print(a.stdout); err != nil {
-		return err
-	}
-	if _, err = fmt.Fprint(a.stdout, describe(v)); err != nil || v.LookUp == nil {
+	if _, err = io.WriteString(a.stdout, v.Text(visible)); err != nil || v.LookUp == nil {
 		return err
 	}
 	return v.LookUp.print(a.stdout)
+}
+
+// identify puts down who calls, where from, and of which class.
+func (f *explainFlags) identify(t target.Tables, caller *sipaddr.URI, facts *target.Facts) error {
+	if dom := t.Domain(caller.Host); dom != nil && !f.noCredentials && f.from != "" {
+		key := caller.AppendAOR(nil)
+		if at := strings.LastIndexByte(string(key), '@'); at >= 0 {
+			key = append(key[:at+1], dom.Canonical...)
+		}
+		if facts.User = t.User(key); !facts.User.Exists() {
+			return fmt.Errorf("there is no user %s to call; `sipd user list` shows those that are", key)
+		}
+		facts.Verdict = target.Authenticated
+	}
+	if f.source != "" {
+		addr, err := netip.ParseAddr(f.source)
+		if err != nil {
+			return usage(fmt.Errorf("--source %q: %w; write 192.0.2.7", f.source, err))
+		}
+		facts.Source = addr.Unmap()
+		from := trust.Facts{Addr: facts.Source}
+		for _, g := range t.Plan().Gateways() {
+			if g.Row.Enabled && from.Match(g.Nets, g.Row.TLSName) {
+				facts.Trunk = g
+				break
+			}
+		}
+	}
+	if f.class == "" {
+		return nil
+	}
+	class := ""
+	if !strings.EqualFold(f.class, "NULL") {
+		for _, c := range t.Plan().Rows().Classes {
+			if c.Name == f.class {
+				class = c.Name
+			}
+		}
+		if class == "" {
+			return usage(fmt.Errorf("--class: there is no gateway class %s; `sipd class list` shows those that are, NULL is none", f.class))
+		}
+	}
+	facts.Class = &class
+	if f.from == "" && !f.noCredentials {
+		facts.Verdict = target.Authenticated
+	}
+	return nil
+}
+
+// times are how a time may be written; what is missing is that of now.
+var times = []string{"2006-01-02T15:04", "2006-01-02 15:04", "15:04"}
+
+func timeOf(text string, now time.Time) (time.Time, error) {
+	if text == "" {
+		return now, nil
+	}
+	if at, err := time.Parse(time.RFC3339, text); err == nil {
+		return at, nil
+	}
+	for _, form := range times {
+		at, err := time.ParseInLocation(form, text, now.Location())
+		if err != nil {
+			continue
+		}
+		if at.Year() == 0 {
+			at = time.Date(now.Year(), now.Month(), now.Day(), at.Hour(), at.Minute(), 0, 0, now.Location())
+		}
+		return at, nil
+	}
+	return now, fmt.Errorf("--at %q is no time; write 2026-03-01T18:30:00Z, 2026-03-01T18:30 or 18:30", text)
+}
+
+// decide asks what a server would ask, ENUM and the locator too.
+func (a *app) decide(ctx context.Context, t target.Tables, f *target.Facts, now time.Time, d *target.Decision) {
+	if t.Settings.EnumRoot == "" && t.Settings.Locator == (config.Locator{}) {
+		target.Decide(t, f, now, d)
+		return
+	}
+	servers, err := daemon.NameServers(t.Settings)
+	if err != nil {
+		fmt.Fprintln(a.stderr, "sipd: no name servers, so ENUM is not asked:", err)
+	}
+	log := slog.New(slog.DiscardHandler) // What is wrong stands in the trace.
+	names := resolve.New(resolve.Config{Servers: servers, Support: daemon.Support(t.Settings.Listen), Log: log})
+	defer names.Close()
+	sources := answers.New(names, log)
+	defer sources.Close()
+	sources.Follow(t.Settings)
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	sources.Decide(ctx, t, f, now, d)
 }
 
 func callerURI(from string) (sipaddr.URI, error) {
@@ -174,7 +273,11 @@ func (s *session) tables(ctx context.Context) (target.Tables, error) {
 	}
 	set := c.Snapshot().Settings
 	own := func(addr netip.AddrPort) bool { return listensAt(set, addr) }
-	return target.Tables{Snapshot: c.Snapshot(), Location: loc, Own: own, Names: true}, loc.Load(ctx)
+	gateways := gateway.New() // What is known of them is the running server's: here only some are drained.
+	gateways.Configure(server.GatewayConfigs(c.Snapshot()), time.Now())
+	gateways.DrawBy(func(int) int { return 0 }) // The first that may be.
+	return target.Tables{Snapshot: c.Snapshot(), Location: loc, Own: own, Names: true, Order: gateways.Order,
+		Machine: daemon.MachineNames(set.Canonicalize)}, loc.Load(ctx)
 }
 
 // ownURI tells whether the URI leads to one of the listeners: its maddr, else its host, and its port.
@@ -204,71 +307,4 @@ func isOwn(addr netip.Addr) bool {
 		}
 	}
 	return addr.IsLoopback()
-}
-
-func viewDecision(d *target.Decision) decisionView {
-	v := decisionView{Status: d.Status, Realm: d.Realm, Trace: []stepView{}}
-	switch d.Kind {
-	case target.Reject:
-		v.Decision = "reject"
-	case target.Challenge:
-		v.Decision = "challenge"
-	case target.Proxy:
-		v.Decision, v.Status = "proxy", 0
-	case target.Redirect:
-		v.Decision = "redirect"
-	}
-	if d.Kind == target.Proxy || d.Kind == target.Redirect {
-		v.Targets = viewTargets(d.Targets)
-	}
-	v.Fallback = viewTargets(d.Redirect)
-	for _, st := range d.Trace.Steps() {
-		v.Trace = append(v.Trace, viewStep(st))
-	}
-	return v
-}
-
-func viewStep(st trace.Step) stepView {
-	return stepView{Rule: st.Rule, Subject: st.Subject, Verdict: st.Verdict.String(), Table: st.Table, Row: st.Row, Note: st.Note}
-}
-
-// onward is what stands for the target of a request that goes where its Request-URI leads.
-const onward = "the domain of the Request-URI"
-
-func viewTargets(targets []target.Target) []targetView {
-	views := make([]targetView, len(targets))
-	for i, t := range targets {
-		if t.Binding == nil { // Another domain: nobody's contact.
-			views[i] = targetView{URI: onward, Q: 1, Group: t.Group}
-			continue
-		}
-		views[i] = targetView{URI: t.Binding.URI, User: string(t.Owner.Key), Q: float64(t.Binding.Q) / 1000, Group: t.Group}
-	}
-	return views
-}
-
-// describe is the decision in words.
-func describe(v decisionView) string {
-	var b strings.Builder
-	switch v.Decision {
-	case "reject":
-		fmt.Fprintf(&b, "=> rejected with %d\n", v.Status)
-	case "challenge":
-		fmt.Fprintf(&b, "=> challenged with %d, realm %q\n", v.Status, visible(v.Realm))
-	case "redirect":
-		fmt.Fprintf(&b, "=> redirected with %d to\n", v.Status)
-	default:
-		b.WriteString("=> proxied to\n")
-	}
-	for _, t := range v.Targets {
-		if t.User == "" {
-			fmt.Fprintf(&b, "   %s\n", visible(t.URI))
-			continue
-		}
-		fmt.Fprintf(&b, "   group %d  q=%.3g  %s  of %s\n", t.Group+1, t.Q, visible(t.URI), visible(t.User))
-	}
-	for _, t := range v.Fallback {
-		fmt.Fprintf(&b, "   when all fail, redirected to  %s  of %s\n", visible(t.URI), visible(t.User))
-	}
-	return b.String()
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"net/netip"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -37,6 +39,15 @@ func proxied() *target.Decision {
 	}, Redirect: []target.Target{{Binding: &location.Binding{URI: "sip:bob@away.example", Q: 1000}}}}
 	d.Trace.Add(trace.Step{Rule: "domain", Subject: "example.com", Table: "domains", Row: 1, Verdict: trace.Match})
 	d.Trace.AddText(trace.Step{Rule: "user", Verdict: trace.NoMatch, Note: "no row of users has this key"}, []byte("x@example.com"))
+	return d
+}
+
+// ordinary is a decision about a call from one user to another, who has one telephone.
+func ordinary() *target.Decision {
+	d := &target.Decision{Kind: target.Proxy, Targets: proxied().Targets[:1]}
+	for _, rule := range []string{"domain", "caller", "user", "auth policy", "location", "action"} {
+		d.Trace.Add(trace.Step{Rule: rule, Subject: "bob@example.com", Table: "users", Row: 12, Note: "it is " + rule})
+	}
 	return d
 }
 
@@ -118,6 +129,13 @@ func TestSameCallID(t *testing.T) {
 	if c := find(t, r, "1"); c.Decision != "challenge" || c.Status != 407 || c.Repeated != 1 || c.Final != 407 {
 		t.Errorf("got %+v, want a challenge, sent twice", c)
 	}
+	other := request("1", 2, "z9hG4bK2")
+	other.Tag = []byte("b")
+	if stranger := r.Add(other, challenge); stranger == first {
+		t.Errorf("another caller: got the same call")
+	}
+	r = calltrace.New()
+	r.Add(request("1", 1, "z9hG4bK1"), challenge)
 	if with := r.Add(request("1", 2, "z9hG4bK2"), proxied()); with != first {
 		t.Errorf("with credentials: got %d, want %d", with, first)
 	}
@@ -246,17 +264,39 @@ func TestTogether(t *testing.T) {
 // BenchmarkAdd is what an ordinary call costs: its decision, a branch and its end.
 func BenchmarkAdd(b *testing.B) {
 	r := calltrace.New()
-	d := &target.Decision{Kind: target.Proxy, Targets: proxied().Targets[:1]}
-	for _, rule := range []string{"domain", "caller", "user", "auth policy", "location", "action"} {
-		d.Trace.Add(trace.Step{Rule: rule, Subject: "bob@example.com", Table: "users", Row: 12, Note: "it is " + rule})
-	}
+	d := ordinary()
 	q := request("0123456789abcdef@192.0.2.10", 1, "z9hG4bK-1234")
 	id := bytes.Clone(q.CallID)
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		q.CallID = fmt.Appendf(id[:0], "%016x@192.0.2.10", i)
+		q.CallID = strconv.AppendInt(id[:0], 1e18+int64(i), 16)
 		ref := r.Add(q, d)
 		r.Branch(ref, begin, &calltrace.Outcome{Target: &d.Targets[0], To: alice, Proto: "UDP", Status: 200, Received: true})
 		r.Final(ref, begin, 200)
 	}
+}
+
+// TestMemory: what is kept of an ordinary call stays small.
+func TestMemory(t *testing.T) {
+	used := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	d := ordinary()
+	before := used()
+	r := calltrace.New()
+	empty := used() - before
+	for i := range 2 * calltrace.Size {
+		ref := r.Add(request(fmt.Sprintf("%016x@192.0.2.10", i), 1, "b"), d)
+		r.Branch(ref, begin, &calltrace.Outcome{Target: &d.Targets[0], To: alice, Proto: "UDP", Status: 200, Received: true})
+		r.Final(ref, begin, 200)
+	}
+	full := used() - before
+	t.Logf("%d bytes a call, of them %d that are always there", full/calltrace.Size, empty/calltrace.Size)
+	if full/calltrace.Size > 600 || empty > 1<<20 {
+		t.Errorf("got %d bytes a call, %d bytes for none; want at most 600, and a megabyte", full/calltrace.Size, empty)
+	}
+	find(t, r, fmt.Sprintf("%016x@192.0.2.10", calltrace.Size))
 }

@@ -22,8 +22,8 @@ const (
 	entryFinal                // event: status
 )
 
-// onward stands for the URI of a target that is where the Request-URI leads.
-const onward = "the domain of the Request-URI"
+// Onward stands for the URI of a target that is where the Request-URI leads.
+const Onward = "the domain of the Request-URI"
 
 func (s *slot) number(n uint64) { s.buf = binary.AppendUvarint(s.buf, n) }
 
@@ -98,7 +98,7 @@ func (s *slot) steps(n *names, d *target.Decision, limit int) {
 
 func uriOf(x *target.Target) string {
 	if x.Binding == nil {
-		return onward
+		return Onward
 	}
 	return x.Binding.URI
 }

@@ -43,6 +43,7 @@ type slot struct {
 	ref       Ref
 	call      uint64 // hash of the Call-ID
 	request   uint64 // hash of what a retransmission repeats
+	caller    uint64 // hash of the From tag
 	begun     int64  // ns since 1970
 	buf       []byte // see pack.go
 	again     uint32 // retransmissions that were decided about anew
@@ -81,9 +82,10 @@ func (r *Ring) Add(q *Request, d *target.Decision) Ref {
 		return 0
 	}
 	call := maphash.Bytes(r.seed, q.CallID)
-	request := maphash.Bytes(r.seed, q.Branch) ^ maphash.Bytes(r.seed, q.Tag)*3 ^ uint64(q.CSeq)
+	caller := maphash.Bytes(r.seed, q.Tag)
+	request := maphash.Bytes(r.seed, q.Branch) ^ caller*3 ^ uint64(q.CSeq)
 	at := &r.index[call%indexSize]
-	if ref := Ref(at.Load()); ref != 0 && r.again(ref, call, request, q, d) {
+	if ref := Ref(at.Load()); ref != 0 && r.again(ref, call, request, caller, q, d) {
 		return ref
 	}
 	ref := Ref(r.last.Add(1))
@@ -93,14 +95,14 @@ func (r *Ring) Add(q *Request, d *target.Decision) Ref {
 	if s.ref > ref { // So many others have come while this one waited for the lock.
 		return 0
 	}
-	s.ref, s.call, s.again, s.before = ref, call, 0, 0
+	s.ref, s.call, s.caller, s.again, s.before = ref, call, caller, 0, 0
 	s.write(r, request, q, d)
 	at.Store(uint64(ref))
 	return ref
 }
 
 // again adds a request to the call ref, if it belongs there.
-func (r *Ring) again(ref Ref, call, request uint64, q *Request, d *target.Decision) bool {
+func (r *Ring) again(ref Ref, call, request, caller uint64, q *Request, d *target.Decision) bool {
 	s := r.slot(ref)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -110,7 +112,7 @@ func (r *Ring) again(ref Ref, call, request uint64, q *Request, d *target.Decisi
 	case s.request == request:
 		s.again++
 		return true
-	case s.challenge:
+	case s.challenge && s.caller == caller:
 		s.before++
 		s.write(r, request, q, d)
 		return true

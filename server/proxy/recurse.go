@@ -32,14 +32,17 @@ func (c *Context) recurse(s *transaction.Shard, b *branch, m *message.Message) b
 	}
 	var d target.Decision
 	c.recursion(&r, s.Now(), &d)
+	follows := len(d.Targets)+len(d.Redirect) > 0
+	if follows {
+		b.note(s, m.Status(), true)
+	}
 	c.p.calls.Recursed(c.call, s.Now(), &d)
-	if len(d.Targets)+len(d.Redirect) == 0 {
+	if !follows {
 		return false
 	}
 	if rest := c.p.unfollowed(m, r.Contacts); rest != nil { // Else SHOULD NOT be added to the context.
 		c.best.add(c.p, m.Status(), rest, b)
 	}
-	b.note(s, m.Status(), true)
 	b.over(s)
 	c.redirect = append(c.redirect, d.Redirect...)
 	c.numeric(c.redirect)

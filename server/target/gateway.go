@@ -28,6 +28,8 @@ var (
 // classOf is the gateway class of a caller: that of the user who has proven who he is, or of the gateway that calls; "" for all others.
 func (t Tables) classOf(f *Facts) string {
 	switch {
+	case f.Class != nil:
+		return *f.Class
 	case f.Trunk != nil:
 		return f.Trunk.Class
 	case f.Verdict == Authenticated:
@@ -210,3 +212,6 @@ func (d *Decision) outside(t Tables, owner cache.User) {
 	}
 	d.add(Target{Binding: &location.Binding{URI: string(text), Q: maxQ, Action: uint8(store.Proxy)}, Owner: owner, By: byAdministrator, Rule: d.rule})
 }
+
+// ClassOf is the gateway class of the caller, "" for none.
+func (f *Facts) ClassOf(t Tables) string { return t.classOf(f) }

@@ -40,6 +40,7 @@ type Facts struct {
 	Source  netip.Addr    // where the request came from
 	Trunk   *plan.Gateway // whose own call it is, nil: nobody's. It has authenticated whoever calls
 	Answers []Answer      // to what earlier decisions have asked
+	Class   *string       // the gateway class in the place of the caller's own, for who asks what would be; nil in calls
 }
 
 // Bindings finds the contacts of an address-of-record; location.Service is one.

@@ -22,6 +22,7 @@ import (
 	"sipd/resolve"
 	"sipd/server"
 	"sipd/server/answers"
+	"sipd/server/calltrace"
 	"sipd/server/certs"
 	"sipd/server/transport"
 	"sipd/sipaddr"
@@ -98,8 +99,9 @@ type daemon struct {
 	answers        *answers.Sources // of EnumRoot and Locator
 	sockets        *transport.Sockets
 	server         *server.Server
-	health         *health // nil: AdminListen off
-	started        bool    // serve has begun: the parts close what they own
+	health         *health         // nil: AdminListen off
+	calls          *calltrace.Ring // nil likewise
+	started        bool            // serve has begun: the parts close what they own
 	first          *config.Settings
 	names          machineNames
 	seen           *config.Settings // the last that changed looked at; its own
@@ -155,7 +157,7 @@ func (d *daemon) prepare(ctx context.Context) (err error) {
 	}
 	d.server, err = server.New(server.Config{
 		Net: d.sockets, Tables: d.cache.Snapshot, Location: d.location, RequestLog: log,
-		Resolver: d.resolver, Domains: d.domains, Asker: d.answers, Machine: d.names.names, Log: d.log,
+		Resolver: d.resolver, Domains: d.domains, Asker: d.answers, Machine: d.names.names, Calls: d.calls, Log: d.log,
 	})
 	if err != nil {
 		return err
@@ -276,7 +278,8 @@ func (d *daemon) listen(ctx context.Context) error {
 	if network == "unix" {
 		addr = below(d.cfg.Root, addr)
 	}
-	d.health, err = listenHealth(network, addr, d.readiness, d.status, d.log)
+	d.calls = calltrace.New() // Without the page nobody could ask.
+	d.health, err = listenHealth(network, addr, d.readiness, d.status, d.calls.Find, d.log)
 	return err
 }
 

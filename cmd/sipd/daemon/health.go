@@ -12,13 +12,16 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"sipd/server/calltrace"
 )
 
-// health answers /healthz, /readyz, /status and /metrics.
+// health answers /healthz, /readyz, /status, /metrics and /calls.
 type health struct {
 	listener net.Listener
 	ready    func() readiness
 	status   func() status
+	calls    func(callID string) []calltrace.Call
 	log      *slog.Logger
 }
 
@@ -32,7 +35,7 @@ type readiness struct {
 const socketMode = 0o600
 
 // listenHealth opens the socket. A unix socket that a killed server left behind is replaced.
-func listenHealth(network, addr string, ready func() readiness, status func() status, log *slog.Logger) (*health, error) {
+func listenHealth(network, addr string, ready func() readiness, status func() status, calls func(string) []calltrace.Call, log *slog.Logger) (*health, error) {
 	l, err := net.Listen(network, addr)
 	if errors.Is(err, syscall.EADDRINUSE) && network == "unix" && abandoned(addr) {
 		if err := os.Remove(addr); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -48,7 +51,7 @@ func listenHealth(network, addr string, ready func() readiness, status func() st
 			return nil, errors.Join(err, l.Close())
 		}
 	}
-	return &health{listener: l, ready: ready, status: status, log: log}, nil
+	return &health{listener: l, ready: ready, status: status, calls: calls, log: log}, nil
 }
 
 // abandoned tells whether path is a socket that nobody answers.
@@ -93,6 +96,7 @@ func (h *health) run(ctx context.Context) error {
 		w.Header().Set("Content-Type", "application/json")
 		json.NewEncoder(w).Encode(h.status())
 	})
+	mux.HandleFunc("GET /calls/{id}", h.serveCalls)
 	mux.Handle("GET /metrics", metricsPage(h.status, h.log))
 	srv := &http.Server{
 		Handler: mux, ErrorLog: slog.NewLogLogger(h.log.Handler(), slog.LevelDebug),
