@@ -41,7 +41,7 @@ func addNumbers(t *testing.T, mem *storetest.Mem, f *flow.Flow, classes map[stri
 				Target: r.Target, Weight: r.Weight, Enabled: true})
 		}
 		for _, g := range f.Trunks {
-			rows.Gateways = append(rows.Gateways, store.Gateway{Name: g.Name, URI: g.URI, SourceNets: g.Nets, TLSName: g.TLSName, ProbeSeconds: -1,
+			rows.Gateways = append(rows.Gateways, store.Gateway{Name: g.Name, URI: g.URI, SourceNets: g.Nets, TLSName: g.TLSName, ProbeSeconds: g.Probe, MaxCalls: g.MaxCalls,
 				InboundClassID: classes[g.Class], Enabled: !g.Disabled, Drained: g.Drained})
 		}
 		return tx.SetPlan(rows)

@@ -80,6 +80,8 @@ type Trunk struct {
 	Name, URI, Nets, TLSName string
 	Class                    string // of its own calls
 	Drained, Disabled        bool
+	MaxCalls                 int // 0: any number
+	Probe                    int // seconds between two OPTIONS; -1: none
 }
 
 // Forward is a row of forwards.

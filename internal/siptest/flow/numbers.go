@@ -2,6 +2,7 @@ package flow
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -91,18 +92,28 @@ func (p *parser) gateway(words []string) error {
 	return nil
 }
 
-// trunk reads: trunk NAME URI [NETWORK ...] [name=DOMAIN] [class=CLASS] [drained] [disabled].
+// trunk reads: trunk NAME URI [NETWORK ...] [name=DOMAIN] [class=CLASS] [max=CALLS] [probe=SECONDS] [drained] [disabled].
 func (p *parser) trunk(words []string) error {
 	if len(words) < 2 {
-		return errors.New("want: trunk gw1 sip:10.0.0.50 [10.0.0.50] [name=gw.example] [class=staff] [drained] [disabled]")
+		return errors.New("want: trunk gw1 sip:10.0.0.50 [10.0.0.50] [name=gw.example] [class=staff] [max=10] [probe=30] [drained] [disabled]")
 	}
-	t := Trunk{Name: words[0], URI: words[1]}
+	t := Trunk{Name: words[0], URI: words[1], Probe: -1}
 	for _, w := range words[2:] {
 		switch name, value, _ := strings.Cut(w, "="); name {
 		case "name":
 			t.TLSName = value
 		case "class":
 			t.Class = p.class(value)
+		case "max", "probe":
+			n, err := strconv.Atoi(value)
+			if err != nil || n <= 0 {
+				return fmt.Errorf("%q: want a number above 0", w)
+			}
+			if name == "max" {
+				t.MaxCalls = n
+			} else {
+				t.Probe = n
+			}
 		case "drained":
 			t.Drained = true
 		case "disabled":
