@@ -20,7 +20,7 @@ var otherMutations = []mutation{
 	{"server/call.go", "s.tryStateless && x.facts.Verdict == target.NoCredentials", "s.tryStateless", "credentials are looked at again in a retransmission (TryStateless)"},
 	{"server/reach.go", "case a == src:", "case a.IsValid():", "an answer follows any maddr"},
 	{"server/reach.go", "set.OnCampus(a) && set.OnCampus(src)", "set.OnCampus(a)", "a stranger aims an answer at the campus by maddr"},
-	{"server/receive.go", "x.facts, x.decision.Class = target.Facts{}, \"\"", "x.decision.Class = \"\"", "the log gives a request in a dialog the user of the request before"},
+	{"server/receive.go", "x.facts = target.Facts{}", "_ = target.Facts{}", "the log gives a request in a dialog the user of the request before"},
 	{"server/auth/auth.go", "!sameResource(s, c.URI, m.RequestURI())", "false", "the digest uri is not compared"},
 	{"location/apply.go", "if old.Static() {", "if old.Static() && c.Star {", "a REGISTER changes a static contact"},
 	{"location/apply.go", "old.CallID == c.CallID && old.CSeq >= c.CSeq", "old.CallID == c.CallID && old.CSeq > c.CSeq", "a REGISTER with the CSeq of the last one changes its binding"},
