@@ -104,6 +104,14 @@ func (d *Decision) dial(t Tables, class string, owner cache.User, now time.Time)
 			d.places = append(d.places, i)
 		}
 	}
+	if len(d.places) == 0 && class == gatewaymap.Anybody {
+		// Who calls for help is turned away by the gateway itself, if at all: not by a count, nor because somebody has drained it.
+		d.step("gateway", "", trace.Match, "no gateway takes calls, but this one is an emergency")
+		for i := range d.hunt {
+			d.hunt[i].Gateway = 0
+			d.places = append(d.places, i)
+		}
+	}
 	if len(d.places) == 0 {
 		return out
 	}
