@@ -246,3 +246,44 @@ func TestFollow(t *testing.T) {
 		}
 	})
 }
+
+// A gateway that calls have found dead gets calls again when it has answered OPTIONS.
+func TestProbeBringsCallsBack(t *testing.T) {
+	const head = "peer pbx 10.0.0.2\npeer gw1 10.0.0.51\npeer gw2 10.0.0.52\ntrunk in sip:10.0.0.2 10.0.0.2 class=staff\n" +
+		"trunk gw1 sip:10.0.0.51 probe=30\ntrunk gw2 sip:10.0.0.52\ngateway (+1212)??????? staff sip:8$@gw1\nor (+1212)??????? staff sip:8$@gw2"
+	onRig(t, head, func(r *rig) {
+		pbx, gw1, gw2 := r.host("10.0.0.2"), r.host("10.0.0.51"), r.host("10.0.0.52")
+		// call makes one, which gw2 refuses if it comes there, and tells whether gw1 was asked for it.
+		call := func(id string) (first bool) {
+			r.Helper()
+			r.send(pbx, request("INVITE", "tel:+12125551234", id, ""))
+			for range 60 {
+				r.wait(100 * time.Millisecond)
+				for _, a := range gw1.Take() {
+					first = first || strings.Contains(string(a.Data), "Call-ID: "+id)
+				}
+				for _, a := range gw2.Take() {
+					if strings.HasPrefix(string(a.Data), "INVITE") {
+						r.send(gw2, response(strings.ReplaceAll(string(a.Data), "\r\n", "\n"), "486 Busy Here", 2))
+					}
+				}
+			}
+			pbx.Take()
+			return first
+		}
+		r.probes(gw1, 2*time.Minute, "404 Not Found")
+		if !call("found-out") {
+			t.Error("a gateway that answers OPTIONS got no call")
+		}
+		if call("known") {
+			t.Error("a gateway that is known to be down got a call first")
+		}
+		if got := r.probes(gw1, 2*time.Minute, "404 Not Found"); len(got) == 0 {
+			t.Error("a gateway that is down got no OPTIONS")
+		}
+		if !call("back") {
+			t.Error("a gateway that answers OPTIONS again got no call")
+		}
+		r.probes(gw1, time.Minute, "404 Not Found")
+	})
+}

@@ -116,8 +116,8 @@ func (t *Table) Order(dst []int, group []Member, now time.Time, tr *trace.Trace)
 	return order(dst, list, t.draw)
 }
 
-// notes say what a rank means where no reason is known.
-var notes = [...]string{first: "up", second: "degraded", third: "degraded", last: "down", never: "gets no calls"}
+// notes are for ranks that need no reason.
+var notes = [...]string{first: "up", second: "degraded", third: "degraded", last: "down", never: "has as many calls as max_calls allows"}
 
 // standing is what is known of a member. The lock is held.
 func (t *Table) standing(m Member, now time.Time, tr *trace.Trace) standing {
@@ -131,17 +131,19 @@ func (t *Table) standing(m Member, now time.Time, tr *trace.Trace) standing {
 	}
 	st := g.state.At(now)
 	s := standing{rankOf(st, g.calls(), g.cfg.MaxCalls, g.cfg.probed(), now), max(weight, 1)}
+	if tr == nil {
+		return s
+	}
 	step := trace.Step{Rule: "gateway", Subject: g.cfg.Name, Table: "gateways", Row: g.cfg.ID, Note: notes[s.rank]}
 	switch {
+	case st.drained:
+		step.Verdict, step.Note = trace.Skip, st.Reason() // Since when is the start, for who has just begun to look at it.
 	case s.rank == never:
-		step.Verdict, step.Note = trace.Skip, "has as many calls as max_calls allows"
-		if st.drained {
-			step.Note = st.Reason()
-		}
+		step.Verdict = trace.Skip
 	case s.rank == first && st.down:
 		step.Note = "down for long enough that this call may find out whether it still is"
-	case s.rank != first && st.reason != "":
-		step.Note = st.reason
+	case s.rank != first:
+		step.Note += " since " + st.since.UTC().Format(time.RFC3339) + ": " + st.reason
 	}
 	tr.Add(step)
 	return s

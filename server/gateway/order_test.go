@@ -66,17 +66,17 @@ func TestOrder(t *testing.T) {
 		{"one", members(1), 2, []int{0}, []string{"match up"}},
 		{"hosts that are no gateways", members(0, 0, 99), 2, []int{0, 1, 2}, nil},
 		{"up, degraded, refusing, down", members(2, 5, 3, 1), 2, []int{3, 2, 1, 0}, []string{
-			"match no answer to a call for 4s", "match 503, wants to be left alone for 1m0s", "match 4 of 4 calls failed, the last with 500", "match up"}},
-		{"nothing is known of another host", members(2, 0), 2, []int{1, 0}, []string{"match no answer to a call for 4s"}},
-		{"down, and nobody else", members(2), 2, []int{0}, []string{"match no answer to a call for 4s"}},
+			"match down since 2030-01-02T03:04:06Z: no answer to a call for 4s", "match degraded since 2030-01-02T03:04:06Z: 503, wants to be left alone for 1m0s", "match degraded since 2030-01-02T03:04:06Z: 4 of 4 calls failed, the last with 500", "match up"}},
+		{"nothing is known of another host", members(2, 0), 2, []int{1, 0}, []string{"match down since 2030-01-02T03:04:06Z: no answer to a call for 4s"}},
+		{"down, and nobody else", members(2), 2, []int{0}, []string{"match down since 2030-01-02T03:04:06Z: no answer to a call for 4s"}},
 		{"drained, and nobody else", members(6), 2, nil, []string{"skip drained by the administrator"}},
 		{"full, and nobody else", members(7), 2, nil, []string{"skip has as many calls as max_calls allows"}},
 		{"drained, full, down", members(6, 7, 2), 2, []int{2}, []string{"skip drained by the administrator",
-			"skip has as many calls as max_calls allows", "match no answer to a call for 4s"}},
+			"skip has as many calls as max_calls allows", "match down since 2030-01-02T03:04:06Z: no answer to a call for 4s"}},
 		{"calm again", members(5, 3), 100, []int{0, 1}, []string{"match up", "match up"}},
-		{"down, without probes", members(4, 1), 30.5, []int{1, 0}, []string{"match cannot be reached: connection refused", "match up"}},
+		{"down, without probes", members(4, 1), 30.5, []int{1, 0}, []string{"match down since 2030-01-02T03:04:06Z: cannot be reached: connection refused", "match up"}},
 		{"a call may find out", members(4, 1), 31, []int{0, 1}, []string{"match down for long enough that this call may find out whether it still is", "match up"}},
-		{"probes find out", members(2, 1), 31, []int{1, 0}, []string{"match no answer to a call for 4s", "match up"}},
+		{"probes find out", members(2, 1), 31, []int{1, 0}, []string{"match down since 2030-01-02T03:04:06Z: no answer to a call for 4s", "match up"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var tr trace.Trace
