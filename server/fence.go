@@ -7,7 +7,7 @@ import (
 
 	"sipd/plan"
 	"sipd/resolve"
-	"sipd/server/proxy"
+	"sipd/server/proxy/hop"
 	"sipd/sipaddr"
 )
 
@@ -54,7 +54,7 @@ func (s *Server) seekGateways(f *plan.Fence) {
 // names before these.
 func (s *Server) findGateways(names []sipaddr.URI, found map[string][]netip.AddrPort) {
 	for i := range names {
-		q, ok := proxy.Query(&names[i])
+		q, ok := hop.Query(&names[i])
 		if !ok {
 			continue
 		}

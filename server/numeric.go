@@ -7,7 +7,7 @@ import (
 	"sipd/resolve"
 	"sipd/server/calltrace"
 	"sipd/server/message"
-	"sipd/server/proxy"
+	"sipd/server/proxy/hop"
 	"sipd/server/redirect"
 	"sipd/server/target"
 	"sipd/server/transaction"
@@ -73,7 +73,7 @@ func (w *lookingUp) lookUp(callID []byte) {
 	id := string(callID)
 	asked := 0
 	for i := range w.targets {
-		q, ok := proxy.NameOf(&w.targets[i])
+		q, ok := hop.NameOf(&w.targets[i])
 		if !ok {
 			continue
 		}
@@ -87,7 +87,7 @@ func (w *lookingUp) lookUp(callID []byte) {
 		case !ready:
 			w.waiting++
 		case err == nil:
-			proxy.Numeric(&w.targets[i], hops)
+			hop.Numeric(&w.targets[i], hops)
 		}
 	}
 }
@@ -98,7 +98,7 @@ func (w *lookingUp) found(sh *transaction.Shard, i int, hops []resolve.Hop, err 
 		return
 	}
 	if err == nil {
-		proxy.Numeric(&w.targets[i], hops)
+		hop.Numeric(&w.targets[i], hops)
 	}
 	if w.waiting--; w.waiting == 0 {
 		w.answer(sh)

@@ -11,7 +11,7 @@ import (
 	"sipd/resolve"
 	"sipd/server/gateway"
 	"sipd/server/message"
-	"sipd/server/proxy"
+	"sipd/server/proxy/hop"
 	"sipd/server/transaction"
 	"sipd/server/transport"
 	"sipd/sipaddr"
@@ -54,7 +54,7 @@ func (s *Server) Probe(uri string, done func(latency time.Duration, err error)) 
 		done(0, err)
 		return
 	}
-	q, ok := proxy.Query(&u)
+	q, ok := hop.Query(&u)
 	switch {
 	case !ok:
 		done(0, errors.New("the URI leads nowhere"))

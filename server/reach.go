@@ -3,7 +3,7 @@ package server
 import (
 	"net/netip"
 
-	"sipd/server/proxy"
+	"sipd/server/proxy/hop"
 )
 
 // opens is proxy.Config.Opens.
@@ -18,11 +18,11 @@ func (s *Server) answersTo(to netip.AddrPort, src netip.Addr) bool {
 	a, src := to.Addr(), src.Unmap()
 	set := s.tables().Settings
 	switch {
-	case a.IsUnspecified() || a == proxy.Broadcast || s.net.Own(to):
+	case a.IsUnspecified() || a == hop.Broadcast || s.net.Own(to):
 		return false
 	case a == src:
 		return true
-	case !a.IsMulticast() && set.OnCampus(a) && set.OnCampus(src) && proxy.InReach(a, src):
+	case !a.IsMulticast() && set.OnCampus(a) && set.OnCampus(src) && hop.InReach(a, src):
 		return true
 	}
 	return set.Opens(to, src)

@@ -15,7 +15,7 @@ import (
 	"sipd/cmd/sipd/daemon"
 	"sipd/config"
 	"sipd/resolve"
-	"sipd/server/proxy"
+	"sipd/server/proxy/hop"
 	"sipd/sipaddr"
 )
 
@@ -134,7 +134,7 @@ func (a *app) resolverSettings(ctx context.Context, servers []string) (*config.S
 
 // lookUp does a look-up. Its own failure is part of what it returns; the error is that there was nobody to ask, or nothing.
 func lookUp(ctx context.Context, uri *sipaddr.URI, set *config.Settings) (*lookUpView, error) {
-	q, ok := proxy.Query(uri)
+	q, ok := hop.Query(uri)
 	if !ok {
 		return nil, usage(fmt.Errorf("%s: nothing is looked up for this scheme, host or transport; write sip:user@example.com, ;transport=udp, tcp or tls", visible(string(uri.Text))))
 	}

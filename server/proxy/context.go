@@ -13,6 +13,7 @@ import (
 	"sipd/server/gateway"
 	"sipd/server/message"
 	"sipd/server/proxy/health"
+	"sipd/server/proxy/hop"
 	"sipd/server/target"
 	"sipd/server/transaction"
 	"sipd/server/transport"
@@ -230,7 +231,7 @@ func (p *Proxy) Forward(s *transaction.Shard, m *message.Message, from transport
 	c.targets = append(c.targets[:0], plan.Targets...)
 	c.redirect = append(c.redirect[:0], plan.Redirect...)
 	c.recursion, c.further, c.waiting, c.call = plan.Recurse, plan.Next, plan.Waiting, plan.Call
-	c.next, c.n, c.trying, c.live, c.breadth = 0, 0, 0, 0, breadthOf(m)
+	c.next, c.n, c.trying, c.live, c.breadth = 0, 0, 0, 0, hop.Breadth(m)
 	c.starting, c.short, c.cancelled, c.stopped, c.answered, c.busy = false, false, false, false, false, false
 	c.loop = p.loopHash(m)
 	c.started = s.Now()

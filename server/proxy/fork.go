@@ -1,46 +1,11 @@
 package proxy
 
 import (
-	"strconv"
 	"time"
 
-	"sipd/server/message"
 	"sipd/server/target"
 	"sipd/server/transaction"
 )
-
-// defaultBreadth is Max-Breadth when the request has none, and the most that is taken over from one (RFC 5393 5.3.3).
-const defaultBreadth = 60
-
-// breadthOf returns the incoming Max-Breadth, at least 1: Validate has refused 0.
-func breadthOf(m *message.Message) int {
-	if n, ok := m.Seconds(message.MaxBreadth); ok {
-		return max(1, min(n, defaultBreadth))
-	}
-	return defaultBreadth
-}
-
-// setBreadth writes share as the only Max-Breadth of a copy of req (RFC 5393 5.3.3).
-func setBreadth(sp *message.Splice, req *message.Message, share int) {
-	value := breadthText[min(share, defaultBreadth)]
-	h, ok := req.First(message.MaxBreadth)
-	if !ok {
-		sp.AddHeader("Max-Breadth", value)
-		return
-	}
-	sp.SetValue(h, value)
-	for h, ok = req.After(h); ok; h, ok = req.After(h) {
-		sp.Remove(h)
-	}
-}
-
-// breadthText holds all values so that writing one allocates nothing.
-var breadthText = func() (t [defaultBreadth + 1][]byte) {
-	for i := range t {
-		t[i] = strconv.AppendInt(nil, int64(i), 10)
-	}
-	return t
-}()
 
 // startGroup starts the next group of targets (BEHAVIOUR E2 and I). The sum of the breadth that is handed out never exceeds
 // what came in (RFC 5393 5.3.3): a group wider than what is left goes out in parts, the next one when a branch ends

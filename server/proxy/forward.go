@@ -7,9 +7,9 @@ import (
 	"sipd/digest"
 	"sipd/server/history"
 	"sipd/server/message"
+	"sipd/server/proxy/hop"
 	"sipd/server/transaction"
 	"sipd/server/transport"
-	"sipd/sipaddr"
 )
 
 // maxUDPRequest is the size above which a request does not go over UDP when the path MTU is unknown (RFC 3261 18.1.1).
@@ -124,7 +124,7 @@ func (c *Context) write(x *scratch, b *branch, flow transport.Flow) {
 	} else {
 		sp.SetMaxForwards(70)
 	}
-	setBreadth(sp, req, b.share)
+	hop.SetBreadth(sp, req, b.share)
 	// 4. Record-Route, before any existing value.
 	if secured := c.secured(b); makesDialog(c.method) && (c.set.RecordRoute || b.target.Rule != 0 || secured != secure(c.from.Proto)) {
 		c.recordRoute(x, b, flow, secured)
@@ -185,30 +185,7 @@ func stripCredentials(sp *message.Splice, req *message.Message, realm string) {
 // appendURI writes the Request-URI of a copy that has no other target.
 func (r *Route) appendURI(dst []byte) []byte {
 	if _, ok := r.URI.Param("method"); ok || len(r.URI.Headers) > 0 {
-		return cleanRequestURI(append(dst, r.URI.Text...), len(dst))
+		return hop.CleanRequestURI(append(dst, r.URI.Text...), len(dst))
 	}
 	return append(dst, r.URI.Text...)
-}
-
-// cleanRequestURI makes a Request-URI of the URI from at on: without headers and the method parameter, which must not stand there
-// (16.6 step 2, 19.1.1).
-func cleanRequestURI(dst []byte, at int) []byte {
-	u, err := sipaddr.Parse(dst[at:])
-	if err != nil {
-		return dst
-	}
-	if n := len(u.Headers); n > 0 {
-		dst = dst[:len(dst)-n-len("?")]
-	}
-	if _, ok := u.Param("method"); !ok {
-		return dst
-	}
-	params := bytes.Split(bytes.Clone(u.Params), []byte(";"))
-	dst = dst[:len(dst)-len(u.Params)]
-	for _, param := range params {
-		if name, _, _ := bytes.Cut(param, []byte("=")); len(param) > 0 && !bytes.EqualFold(name, []byte("method")) {
-			dst = append(append(dst, ';'), param...)
-		}
-	}
-	return dst
 }

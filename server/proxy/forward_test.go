@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"testing"
 
+	"sipd/server/proxy/hop"
 	"sipd/server/transport"
 )
 
@@ -46,7 +47,7 @@ func TestBehindNAT(t *testing.T) {
 		{"Contact: \"unclosed <sip:alice@192.168.1.2>\n", transport.UDP, false},
 	} {
 		from := transport.Flow{Proto: tt.proto, Local: netip.MustParseAddrPort("10.0.0.100:5060"), Remote: netip.MustParseAddrPort("10.0.0.1:5060")}
-		if got := behindNAT(index(t, head+tt.contact+"\n"), from); got != tt.want {
+		if got := hop.BehindNAT(index(t, head+tt.contact+"\n"), from); got != tt.want {
 			t.Errorf("%v %q: got %v, want %v", tt.proto, tt.contact, got, tt.want)
 		}
 	}

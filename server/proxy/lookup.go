@@ -9,6 +9,7 @@ import (
 	"sipd/resolve"
 	"sipd/server/message"
 	"sipd/server/proxy/health"
+	"sipd/server/proxy/hop"
 	"sipd/server/target"
 	"sipd/server/transaction"
 	"sipd/server/transport"
@@ -45,75 +46,12 @@ func (p *Proxy) nameOf(r *Route, t target.Target) (q resolve.Query, ok bool) {
 	case r.More:
 		uri = &r.next.URI
 	}
-	if q, ok = query(uri); !ok {
+	if q, ok = hop.Named(uri); !ok {
 		return q, false
 	}
 	// 16.6 step 7: a sips Request-URI goes by TLS alone, whatever URI leads there.
 	q.Secure = q.Secure || wantsTLS(r, t)
 	return q, true
-}
-
-// query is Query for a URI whose host is a name; ok is false for others.
-func query(u *sipaddr.URI) (q resolve.Query, ok bool) {
-	if _, numeric := sipaddr.ParseIP(routeHost(u)); numeric {
-		return q, false
-	}
-	return Query(u)
-}
-
-// routeHost is TARGET of RFC 3263 4.
-func routeHost(u *sipaddr.URI) []byte {
-	if maddr, has := u.Maddr(); has {
-		return maddr
-	}
-	return u.Host
-}
-
-// Query reads what RFC 3263 4 needs out of a URI; ok is false for other schemes, unknown transports, and what is no host.
-func Query(u *sipaddr.URI) (q resolve.Query, ok bool) {
-	if u.Scheme != sipaddr.SIP && u.Scheme != sipaddr.SIPS {
-		return q, false
-	}
-	host := routeHost(u)
-	q = resolve.Query{Port: u.Port, Secure: u.Scheme == sipaddr.SIPS}
-	if addr, numeric := sipaddr.ParseIP(host); numeric {
-		q.Host = addr.String()
-	} else if len(host) == 0 || host[0] == '[' {
-		return q, false
-	} else {
-		q.Host = lowerName(host)
-	}
-	if name, has := u.Param("transport"); has {
-		proto, known := transport.ParseProto(name)
-		switch {
-		case known && proto == transport.UDP:
-			q.Transport = resolve.UDP
-		case known && proto == transport.TCP && q.Secure: // sips over TCP is TLS (26.2.2)
-			q.Transport = resolve.TLS
-		case known && proto == transport.TCP:
-			q.Transport = resolve.TCP
-		case known && proto == transport.TLS:
-			q.Transport = resolve.TLS
-		default:
-			return q, false
-		}
-	}
-	return q, true
-}
-
-// lowerName is a host name as it is asked for: lower case, no dot at the end.
-func lowerName(host []byte) string {
-	if host[len(host)-1] == '.' {
-		host = host[:len(host)-1]
-	}
-	name := make([]byte, len(host))
-	for i, c := range host {
-		if 'A' <= c && c <= 'Z' {
-			c |= 0x20
-		}
-		name[i] = c
-	}
-	return string(name)
 }
 
 // lookUp finds the next hops of b, now or later. It reports whether the branch goes on.

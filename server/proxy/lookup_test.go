@@ -49,7 +49,7 @@ func (b *book) answer() {
 	}
 }
 
-func hop(addr string) resolve.Hop {
+func hopTo(addr string) resolve.Hop {
 	return resolve.Hop{Transport: resolve.UDP, Addr: netip.MustParseAddrPort(addr)}
 }
 
@@ -127,7 +127,7 @@ func answered(t *testing.T, s *transaction.Shard, sent *[]transport.Packet, stat
 
 // TestNextHopsByName tries the hops of a name one after the other (RFC 3263 4.3).
 func TestNextHopsByName(t *testing.T) {
-	two := map[string][]resolve.Hop{"example.net": {hop("192.0.2.1:5060"), hop("192.0.2.2:5070")}}
+	two := map[string][]resolve.Hop{"example.net": {hopTo("192.0.2.1:5060"), hopTo("192.0.2.2:5070")}}
 	const invite = " INVITE sip:carol@Example.NET"
 	for _, tt := range []struct {
 		name, uri string
@@ -205,7 +205,7 @@ func (brokenNet) Source(transport.Proto, netip.Addr) (netip.AddrPort, bool) { pa
 
 // TestPanicInLookUp: a panic when the answer of a look-up comes leaves no call behind.
 func TestPanicInLookUp(t *testing.T) {
-	b := &book{hops: map[string][]resolve.Hop{"example.net": {hop("192.0.2.1:5060")}}, later: true}
+	b := &book{hops: map[string][]resolve.Hop{"example.net": {hopTo("192.0.2.1:5060")}}, later: true}
 	got := byName(t, b, "sip:carol@example.net", func(each func(func(*Context, *transaction.Shard)), _ *transaction.Shard, _ func(func()), _ *[]transport.Packet) {
 		each(func(c *Context, _ *transaction.Shard) { c.p.net = brokenNet{} })
 		defer func() {

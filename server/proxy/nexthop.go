@@ -2,8 +2,8 @@ package proxy
 
 import (
 	"net/netip"
-	"strings"
 
+	"sipd/server/proxy/hop"
 	"sipd/server/target"
 	"sipd/server/transport"
 	"sipd/sipaddr"
@@ -44,8 +44,6 @@ func (p *Proxy) fenced(r *Route, t *target.Target, flow transport.Flow) bool {
 	}
 	return p.gateway(flow.Remote, byFlow)
 }
-
-func isSIPS(uri string) bool { return len(uri) > 5 && strings.EqualFold(uri[:5], "sips:") }
 
 func secure(p transport.Proto) bool { return p == transport.TLS || p == transport.WSS }
 
@@ -140,9 +138,6 @@ func (p *Proxy) numericHop(u *sipaddr.URI) (flow transport.Flow, ok bool) {
 	return flow, ok
 }
 
-// Broadcast is the address of everybody on a link.
-var Broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
-
 // allowed refuses next hops that no URI which src wrote, in a request or as Contact or Path of a REGISTER, may lead to:
 // multicast, broadcast, unspecified, our own listeners, and what is out of src's own reach (BEHAVIOUR J) unless AllowedNextHops or
 // LocalNets opens it.
@@ -150,21 +145,8 @@ var Broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 // A multicast group never is a next hop: RFC 3261 18.1.1 wants us to hear the responses that are sent to the group, and we join none.
 func (p *Proxy) allowed(to netip.AddrPort, src netip.Addr) bool {
 	a := to.Addr().Unmap()
-	if a.IsMulticast() || a.IsUnspecified() || a == Broadcast || p.net.Own(to) {
+	if a.IsMulticast() || a.IsUnspecified() || a == hop.Broadcast || p.net.Own(to) {
 		return false
 	}
-	return InReach(a, src) || p.opens != nil && p.opens(to, src)
-}
-
-// InReach tells whether src could send to a itself, as far as scopes go: this machine's loopback is for those on it, a link
-// for its neighbours. Otherwise a party of one call could make us speak to whatever listens here.
-func InReach(a, src netip.Addr) bool {
-	a, src = a.Unmap(), src.Unmap()
-	switch {
-	case a.IsLoopback():
-		return src.IsLoopback()
-	case a.IsLinkLocalUnicast():
-		return src.IsLinkLocalUnicast() || src.IsLoopback()
-	}
-	return true
+	return hop.InReach(a, src) || p.opens != nil && p.opens(to, src)
 }

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"sipd/server/message"
+	"sipd/server/proxy/hop"
 	"sipd/server/proxy/token"
 	"sipd/server/target"
 	"sipd/server/transport"
@@ -45,9 +46,9 @@ func (c *Context) token(b *branch, flow transport.Flow) token.Token {
 	}
 	caller, callee := c.from.Remote.Addr(), flow.Remote.Addr()
 	t.Caller = token.Side{UDP: c.from.Proto == transport.UDP, Flow: c.from}
-	t.Caller.ByFlow = !InReach(caller, callee) || behindNAT(c.tx.Request, c.from)
+	t.Caller.ByFlow = !hop.InReach(caller, callee) || hop.BehindNAT(c.tx.Request, c.from)
 	t.Callee = token.Side{UDP: flow.Proto == transport.UDP, Flow: flow}
-	t.Callee.ByFlow = !InReach(callee, caller) || c.keepsFlow(b.target)
+	t.Callee.ByFlow = !hop.InReach(callee, caller) || c.keepsFlow(b.target)
 	t.Gateway = b.target.Rule != 0 || c.set.Trunk || c.p.gateway != nil && (c.p.gateway(c.from.Remote, false) || c.p.gateway(flow.Remote, false))
 	return t
 }
@@ -57,25 +58,7 @@ func (c *Context) token(b *branch, flow transport.Flow) token.Token {
 // leads there, and nothing else may (RFC 5630 5.3).
 func (c *Context) keepsFlow(t target.Target) bool {
 	bind := t.Binding
-	return bind != nil && (bind.ByFlow || isSIPS(bind.URI) && c.route.URI.Scheme != sipaddr.SIPS)
-}
-
-// behindNAT tells whether the sender must be reached at the flow his request came by: over a connection, or over UDP with a
-// numeric Contact that is not where the request came from (BEHAVIOUR J).
-func behindNAT(m *message.Message, from transport.Flow) bool {
-	if from.Proto.Reliable() {
-		return true
-	}
-	text := m.Value(message.Contact)
-	if text == nil {
-		return false
-	}
-	a, err := message.ParseAddress(text)
-	if err != nil {
-		return false
-	}
-	addr, ok := a.URI.Addr()
-	return ok && addr.Unmap() != from.Remote.Addr().Unmap()
+	return bind != nil && (bind.ByFlow || hop.IsSIPS(bind.URI) && c.route.URI.Scheme != sipaddr.SIPS)
 }
 
 // sameSide tells whether the far ends of two flows reach us by the same URI.

@@ -10,6 +10,7 @@ import (
 	"sipd/location"
 	"sipd/resolve"
 	"sipd/server/message"
+	"sipd/server/proxy/hop"
 	"sipd/server/target"
 	"sipd/server/transport"
 )
@@ -179,7 +180,7 @@ func TestNumericOfHops(t *testing.T) {
 		{"TLS", []resolve.Hop{at(resolve.TLS), at(resolve.UDP)}, "sip:b@h.net"},
 	} {
 		x := target.Target{Binding: &location.Binding{URI: "sip:b@h.net"}}
-		Numeric(&x, tt.hops)
+		hop.Numeric(&x, tt.hops)
 		if x.Binding.URI != tt.want {
 			t.Errorf("%s: got %s, want %s", tt.name, x.Binding.URI, tt.want)
 		}

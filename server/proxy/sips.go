@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"sipd/server/message"
+	"sipd/server/proxy/hop"
 	"sipd/server/target"
 	"sipd/server/transaction"
 	"sipd/server/transport"
@@ -35,7 +36,7 @@ func (c *Context) respondRefused(s *transaction.Shard, status int, why refusal) 
 // wantsTLS tells whether a copy may go by TLS alone: its Request-URI is a sips URI (16.6 step 7), or the contact that was registered
 // is one (RFC 5630 5.3).
 func wantsTLS(r *Route, t target.Target) bool {
-	return r.URI.Scheme == sipaddr.SIPS || t.Binding != nil && isSIPS(t.Binding.URI)
+	return r.URI.Scheme == sipaddr.SIPS || t.Binding != nil && hop.IsSIPS(t.Binding.URI)
 }
 
 // insecure tells whether b has no next hop because none is as secure as it has to be: the way there is another than TLS, or we have no
@@ -64,21 +65,9 @@ func (c *Context) secured(b *branch) bool {
 		return true // Its contacts are sips too (target.Decide).
 	}
 	if bind := b.target.Binding; bind != nil && len(bind.Path) > 0 {
-		return isSIPS(routeURI(bind.Path[0]))
+		return hop.IsSIPS(hop.RouteURI(bind.Path[0]))
 	}
 	return c.route.More && c.route.next.URI.Scheme == sipaddr.SIPS
-}
-
-// routeURI returns a Route value from its URI on.
-func routeURI(value string) string {
-	if len(value) > 0 && value[0] == '<' {
-		return value[1:]
-	}
-	a, err := message.ParseAddress([]byte(value))
-	if err != nil {
-		return ""
-	}
-	return string(a.URI.Text)
 }
 
 // appendContact writes the URI of a binding as the Request-URI of a copy. RFC 5630 5.3: a sip request MUST NOT become a sips one on
@@ -86,8 +75,8 @@ func routeURI(value string) string {
 // all the same.
 func (r *Route) appendContact(dst []byte, contact string) []byte {
 	at := len(dst)
-	if dst = append(dst, contact...); isSIPS(contact) && r.URI.Scheme != sipaddr.SIPS {
+	if dst = append(dst, contact...); hop.IsSIPS(contact) && r.URI.Scheme != sipaddr.SIPS {
 		dst = append(append(dst[:at], "sip"...), contact[len("sips"):]...)
 	}
-	return cleanRequestURI(dst, at)
+	return hop.CleanRequestURI(dst, at)
 }

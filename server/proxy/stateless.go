@@ -10,6 +10,7 @@ import (
 
 	"sipd/resolve"
 	"sipd/server/message"
+	"sipd/server/proxy/hop"
 	"sipd/server/proxy/token"
 	"sipd/server/target"
 	"sipd/server/transaction"
@@ -48,7 +49,7 @@ func (p *Proxy) ForwardStateless(s *transaction.Shard, m *message.Message, from 
 	c.p, c.tx, c.set, c.route, c.method, c.from = p, &x.tx, plan.Settings, *plan.Route, m.Method(), from
 	c.asserted.Value = plan.Asserted.Value
 	p.believe(&c.asserted, m, from)
-	b.target, b.share = plan.Targets[0], breadthOf(m)
+	b.target, b.share = plan.Targets[0], hop.Breadth(m)
 	x.via = p.appendStatelessBranch(x, p.appendVia(x.via[:0], flow), m, plan.Route.secret, from)
 	c.write(x, b, flow)
 	if !last && len(x.buf) > maxUDPRequest && !c.keepsUDP(b) || len(x.buf) > message.MaxMessage {
@@ -216,7 +217,7 @@ func (p *Proxy) sendAck(s *transaction.Shard, m *message.Message, from transport
 	} else {
 		sp.SetMaxForwards(70)
 	}
-	setBreadth(sp, m, breadthOf(m))
+	hop.SetBreadth(sp, m, hop.Breadth(m))
 	p.screenRequest(sp, m, &trust.Asserted{}, flow) // RFC 3325 9.1: an ACK has no identity.
 	stripCredentials(sp, m, realm)
 	x.uri = append(r.appendURI(append(x.uri[:0], '<')), '>')
