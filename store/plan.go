@@ -1,6 +1,7 @@
 package store
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"time"
@@ -376,17 +377,18 @@ func (p *PlanRows) Check() error {
 		ids[c.ID] = true
 	}
 	for i := range p.DialRules {
-		if err := p.DialRules[i].Check(); err != nil {
-			return err
+		r := &p.DialRules[i]
+		if err := r.Check(); err != nil {
+			return ofRow("dialplan", r.ID, err)
 		}
 	}
 	for i := range p.GatewayRules {
 		r := &p.GatewayRules[i]
 		if err := r.Check(); err != nil {
-			return err
+			return ofRow("gatewaymap", r.ID, err)
 		}
 		if class, ok := p.classesExist(r); !ok {
-			return invalid("rule %s %s %s: there is no gateway class %s: write `sipd class add %s` first", r.Pattern, r.Classes, r.Target, class, class)
+			return ofRow("gatewaymap", r.ID, invalid("rule %s %s %s: there is no gateway class %s: write `sipd class add %s` first", r.Pattern, r.Classes, r.Target, class, class))
 		}
 	}
 	for i := range p.Gateways {
@@ -399,6 +401,15 @@ func (p *PlanRows) Check() error {
 		}
 	}
 	return nil
+}
+
+// ofRow says which row of the tables is wrong, and how to be rid of it: somebody has typed SQL, and whoever changes something else now
+// does not know of it.
+func ofRow(table string, id int64, err error) error {
+	if id == 0 {
+		return err
+	}
+	return fmt.Errorf("row %d of %s, which `sipd %s rm %d` removes: %w", id, table, table, id, err)
 }
 
 // classesExist returns the first class of a rule that is not there.

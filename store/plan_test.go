@@ -92,3 +92,20 @@ func TestCheckRulesAndForwards(t *testing.T) {
 		t.Errorf("got %d bytes, %v; want it cut at 8192", len(e.Detail), err)
 	}
 }
+
+// TestCheckNamesRowsOfTables: who changes one thing is told where the row is that somebody else has spoilt.
+func TestCheckNamesRowsOfTables(t *testing.T) {
+	for want, p := range map[string]*store.PlanRows{
+		"row 7 of dialplan, which `sipd dialplan rm 7` removes: ": {DialRules: []store.DialRule{{ID: 7, Pattern: "(1", Target: "tel:+1"}}},
+		"row 8 of gatewaymap, which `sipd gatewaymap rm 8` removes: ": {
+			GatewayRules: []store.GatewayRule{{ID: 8, Pattern: "1", Classes: "*", Target: "sip:$@"}}},
+		"row 9 of gatewaymap, which `sipd gatewaymap rm 9` removes: store: invalid value: rule 1 staff sip:$@a.example: there is no gateway class staff": {
+			GatewayRules: []store.GatewayRule{{ID: 9, Pattern: "1", Classes: "staff", Target: "sip:$@a.example"}}},
+		"store: invalid value: ": {DialRules: []store.DialRule{{Pattern: "(1", Target: "tel:+1"}}}, // It comes with the command.
+	} {
+		err := p.Check()
+		if err == nil || !strings.HasPrefix(err.Error(), want) || !errors.Is(err, store.ErrInvalid) {
+			t.Errorf("got %v, want %s...", err, want)
+		}
+	}
+}
