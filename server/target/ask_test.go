@@ -3,6 +3,7 @@ package target
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -32,6 +33,9 @@ func TestEnumPlaces(t *testing.T) {
 			rows.Aliases = append(rows.Aliases, store.Alias{ID: int64(900 + i), Alias: "crew@cs.example.edu", Kind: store.Group, Delay: delay,
 				PrimaryUser: sipaddr.AOR(fmt.Sprintf("u%d@cs.example.edu", 3+i))})
 		}
+		for i := range 2 {
+			rows.Aliases = append(rows.Aliases, store.Alias{ID: int64(910 + i), Alias: "either@cs.example.edu", PrimaryUser: sipaddr.AOR(fmt.Sprintf("u%d@cs.example.edu", 3+i))})
+		}
 		rows.Forwards = append(rows.Forwards, forward(5, store.ForwardBusy, "sip:u6@cs.example.edu"), forward(7, store.ForwardAll, "sip:u8@cs.example.edu"))
 	})
 	tabs.Location.(contacts)["u1@cs.example.edu"] = append(tabs.Location.(contacts)["u1@cs.example.edu"], numericContact("sip:u1@10.0.9.1", 200))
@@ -46,6 +50,7 @@ func TestEnumPlaces(t *testing.T) {
 		{"a ring group first", "proxy 0 0:u3@10.0.1.3 1:u4@10.0.1.4 2:u2@10.0.1.2", []string{"sip:crew" + here, "sip:u2" + here}},
 		{"a ring group behind", "proxy 0 0:u2@10.0.1.2 1:u3@10.0.1.3 1:u4@10.0.1.4", []string{"sip:u2" + here, "sip:crew" + here}},
 		{"places without a target", "proxy 0 0:u2@10.0.1.2 1:x@10.0.2.2", []string{"tel:+1", "sip:nobody" + here, "sip:u9" + here, "sip:u2" + here, "", "sip:x@10.0.2.2"}},
+		{"several who are no group", "proxy 0 0:u2@10.0.1.2", []string{"sip:either" + here, "sip:u2" + here}},
 		{"the same again", "proxy 0 0:u2@10.0.1.2 1:x@10.0.2.2", []string{"sip:u2" + here, "sip:u2" + here, "sip:x@10.0.2.2", "sip:x@10.0.2.2"}},
 		{"a forward", "proxy 0 0:u8@10.0.1.8 1:u2@10.0.1.2", []string{"sip:u7" + here, "sip:u2" + here}},
 		{"many", "proxy 0" + strings.Join(numbered(maxAnswers, " %d:x@10.0.3.%d"), ""), numbered(2*maxAnswers, "sip:x@10.0.3.%[2]d")},
@@ -112,12 +117,35 @@ func TestEnumElsewhere(t *testing.T) {
 		if tt.facts.Verdict == Authenticated {
 			tt.facts.User = tabs.User([]byte("null@cs.example.edu"))
 		}
-		d := decideNumber(t, tabs, tt.facts, enumAnswer("sip:x@other.example"))
+		// The gateway is nobody's to call, and nobody is sent there.
+		d := decideNumber(t, tabs, tt.facts, enumAnswer("sip:x@itgw1.cs.example.edu", "sip:x@other.example"))
 		if got := summary(d); got != tt.want {
 			var why strings.Builder
 			d.Trace.Print(&why)
 			t.Errorf("%s, %s: got %s, want %s\n%s", tt.name, tt.mode, got, tt.want, &why)
 		}
+	}
+}
+
+// TestNothingIsAsked: in a dialog nobody looks numbers up, and an emergency call waits for nobody.
+func TestNothingIsAsked(t *testing.T) {
+	tabs := office(t, map[string]string{"LocalNets": "10.0.0.0/8"}, func(rows *store.Tables) {
+		rows.Plan.DialRules = append(rows.Plan.DialRules, store.DialRule{ID: 99, Position: 0, Pattern: "112", Target: "sip:u9@cs.example.edu", Emergency: true, Enabled: true})
+	})
+	tabs.Enum, tabs.Locator = true, true
+	from := parse(t, "sip:null@cs.example.edu")
+	if d := decideNumber(t, tabs, Facts{From: &from, InDialog: true}); d.Kind == Ask && d.Question.Kind == Enum {
+		t.Errorf("got question %v in a dialog, want none", d.Question)
+	}
+	u := parse(t, "sip:112@cs.example.edu")
+	var d Decision
+	Decide(tabs, &Facts{URI: &u, From: &from, Source: netip.MustParseAddr("10.0.0.1")}, now, &d)
+	if got := summary(&d); d.Kind == Ask || got != "reject 480" {
+		t.Errorf("got %s of an emergency call, want reject 480", got)
+	}
+	u = parse(t, "sip:u9@cs.example.edu")
+	if Decide(tabs, &Facts{URI: &u, From: &from, Verdict: Authenticated, User: tabs.User([]byte("null@cs.example.edu"))}, now, &d); d.Kind != Ask {
+		t.Errorf("got %s of the same user, want a question", summary(&d))
 	}
 }
 
