@@ -217,6 +217,31 @@ func TestBounded(t *testing.T) {
 	}
 }
 
+// TestNotesOfGateways: what says since when a gateway is down takes no place that the names of rules need.
+func TestNotesOfGateways(t *testing.T) {
+	r := calltrace.New()
+	for i := range 2000 {
+		d := &target.Decision{}
+		d.Trace.Add(trace.Step{Rule: "gateway", Subject: "gw1", Table: "gateways", Row: 1, Note: fmt.Sprintf("down since %d: no answer", i)})
+		r.Add(request(fmt.Sprint(i), 1, "b"), d)
+	}
+	if c := find(t, r, "1999"); c.Trace[0].Note != "down since 1999: no answer" {
+		t.Errorf("got %+v", c.Trace)
+	}
+	size := func(note string) int {
+		long := strings.Repeat("x", 200)
+		d := &target.Decision{}
+		for range 200 {
+			d.Trace.Add(trace.Step{Rule: "location", Note: note + long})
+		}
+		r.Add(request(note, 1, "b"), d)
+		return len(find(t, r, note).Trace)
+	}
+	if got := size("a new note"); got != 200 {
+		t.Errorf("got %d steps with a new note, want 200: its text stands there once", got)
+	}
+}
+
 func TestNobodyAsks(t *testing.T) {
 	var r *calltrace.Ring
 	d := proxied()

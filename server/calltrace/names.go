@@ -7,8 +7,8 @@ import (
 	"sync/atomic"
 )
 
-// maxNames bounds the names of rules, tables and notes that have a number. They are constants of the code, but for a few that say how a
-// gateway is; what comes beyond is written out.
+// maxNames bounds the names of rules, tables and notes that have a number. They are constants of the code, but for a few
+// that have a setting in them; what comes beyond is written out.
 const maxNames = 1024
 
 // names gives numbers to names. Who reads never waits.

@@ -83,7 +83,12 @@ func (s *slot) steps(n *names, d *target.Decision, limit int) {
 		s.name(n, st.Table)
 		s.number(uint64(st.Row))
 		s.buf = append(s.buf, byte(st.Verdict))
-		s.name(n, st.Note)
+		if st.Table == "gateways" { // It says since when, and is no constant.
+			s.number(0)
+			text(s, st.Note)
+		} else {
+			s.name(n, st.Note)
+		}
 		if st.Subject != "" {
 			text(s, st.Subject)
 		} else {
