@@ -54,7 +54,7 @@ func TestAgainstNaive(t *testing.T) {
 	r := rand.New(rand.NewPCG(8, 9))
 	outcomes := map[gatewaymap.Outcome]int{}
 	planned := 0
-	for range 400 {
+	for range 150 {
 		var rules []gatewaymap.Rule
 		var dial []canonicalize.Rule
 		for i := range 1 + r.IntN(80) {
@@ -110,7 +110,7 @@ func TestAgainstNaive(t *testing.T) {
 			}
 		}
 	}
-	if outcomes[gatewaymap.Found] < 1000 || outcomes[gatewaymap.Denied] < 1000 || outcomes[gatewaymap.NoMatch] < 1000 || planned < 1000 {
+	if outcomes[gatewaymap.Found] < 400 || outcomes[gatewaymap.Denied] < 400 || outcomes[gatewaymap.NoMatch] < 400 || planned < 400 {
 		t.Errorf("got %v and %d by the dial plan: they show too little", outcomes, planned)
 	}
 }
@@ -129,7 +129,7 @@ func TestNothingExplodes(t *testing.T) {
 	took := func(n int) time.Duration {
 		number := append([]byte(strings.Repeat("1", n-1)), '#')
 		best := time.Hour
-		for range 5 {
+		for range 3 {
 			begin := time.Now()
 			if _, out := m.Find(nil, number, "b", nil); out != gatewaymap.NoMatch {
 				t.Fatalf("got %v, want no match", out)
@@ -139,7 +139,7 @@ func TestNothingExplodes(t *testing.T) {
 		return best
 	}
 	// It takes some milliseconds. A matcher that tries everything would take a million times as long.
-	for _, n := range []int{21, 40, 60, 100, pattern.MaxLen, pattern.MaxLen + 1, 10_000} {
+	for _, n := range []int{21, 60, pattern.MaxLen, pattern.MaxLen + 1, 10_000} {
 		if d := took(n); d > 2*time.Second {
 			t.Errorf("%d digits: it took %v", n, d)
 		}

@@ -351,11 +351,11 @@ func decideAtRandom(t testing.TB, r *rand.Rand, n int, uri string) (dialled int)
 func TestRandomTables(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	dialled := 0
-	for range 500 {
+	for range 200 {
 		dialled += decideAtRandom(t, r, 100, "")
 	}
-	if dialled < 1000 {
-		t.Errorf("only %d of 50,000 calls went to a gateway: they show too little", dialled)
+	if dialled < 400 {
+		t.Errorf("only %d of 20,000 calls went to a gateway: they show too little", dialled)
 	}
 }
 
