@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sipd/cmd/sipd/daemon"
 	"sipd/cmd/sipd/numbers"
 	"sipd/store"
 )
@@ -174,6 +175,13 @@ func (a *app) numbers() *numbers.Program {
 	return &numbers.Program{
 		Stdin: a.stdin, Stdout: a.stdout, Stderr: a.stderr, Env: a.env, Group: group, Say: a.say, JSON: func() bool { return a.json }, Usage: usage, Visible: visible,
 		Failed: func() error { return quietError{exitFailed} },
+		Status: func(ctx context.Context, flag string, page any) error {
+			admin, root, err := a.adminAddress(ctx, flag)
+			if err != nil {
+				return err
+			}
+			return daemon.Status(ctx, admin, root, page)
+		},
 		Run: func(do func(context.Context, numbers.Database, []string) error) func(*cobra.Command, []string) error {
 			return a.inDatabase(func(ctx context.Context, s *session, args []string) error { return do(ctx, s, args) })
 		},

@@ -71,49 +71,70 @@ var ErrNoCall = fmt.Errorf("it is not among the last %d calls", calltrace.Size)
 
 // Calls asks a running server for the calls with a Call-ID. admin is as in AdminListen, root as in Config.
 func Calls(ctx context.Context, admin, root, callID string) ([]calltrace.Call, error) {
-	network, addr, err := config.ParseAdmin(admin)
-	switch {
-	case err != nil:
-		return nil, configError{err}
-	case network == "":
-		return nil, configError{errors.New("AdminListen is off: calls cannot be asked for")}
-	case callID == "" || len(callID) > maxCallID:
+	if callID == "" || len(callID) > maxCallID {
 		return nil, configError{fmt.Errorf("the Call-ID must have 1 to %d characters", maxCallID)}
-	case network == "unix":
-		addr = below(root, addr)
 	}
-	ctx, cancel := context.WithTimeout(ctx, callsTimeout)
-	defer cancel()
-	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, network, addr)
-	}}
 	// The path is as clean as a path can be, whatever a Call-ID is: no dot or slash of it stands there as such.
 	path := strings.ReplaceAll(url.PathEscape(callID), ".", "%2E")
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://127.0.0.1/calls/"+path, nil)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := transport.RoundTrip(req)
-	if err != nil {
-		return nil, fmt.Errorf("no server answers at %s: %w", admin, err)
-	}
-	defer resp.Body.Close()
-	body := io.LimitReader(resp.Body, maxCallsPage)
-	switch resp.StatusCode {
-	case http.StatusOK, http.StatusNotFound:
-	default:
-		text, _ := io.ReadAll(io.LimitReader(body, 200))
-		return nil, fmt.Errorf("%s answers %s: %s", admin, resp.Status, strings.TrimSpace(string(text)))
-	}
 	var page callsPage
-	if err := json.NewDecoder(body).Decode(&page); err != nil {
-		return nil, fmt.Errorf("%s does not answer as a sipd that keeps calls: %w", admin, err)
+	if err := ask(ctx, admin, root, "/calls/"+path, callsTimeout, maxCallsPage, &page); err != nil {
+		return nil, err
 	}
 	if len(page.Calls) == 0 {
 		return nil, ErrNoCall
 	}
 	return page.Calls, nil
+}
+
+const (
+	// maxStatusPage bounds what is read of /status: the names of gateways, next hops and certificates are the most of it.
+	maxStatusPage = 1 << 20
+	// statusTimeout is how long the server may take: whoever asks has a table of rows to look at meanwhile.
+	statusTimeout = time.Second
+)
+
+// Status asks a running server for /status, and reads of it what page has fields for. admin is as in AdminListen, root as in Config.
+func Status(ctx context.Context, admin, root string, page any) error {
+	return ask(ctx, admin, root, "/status", statusTimeout, maxStatusPage, page)
+}
+
+// ask reads a page of a running server into page.
+func ask(ctx context.Context, admin, root, path string, timeout time.Duration, limit int64, page any) error {
+	network, addr, err := config.ParseAdmin(admin)
+	switch {
+	case err != nil:
+		return configError{err}
+	case network == "":
+		return configError{errors.New("AdminListen is off: the server cannot be asked")}
+	case network == "unix":
+		addr = below(root, addr)
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, network, addr)
+	}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://127.0.0.1"+path, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		return fmt.Errorf("no server answers at %s: %w", admin, err)
+	}
+	defer resp.Body.Close()
+	body := io.LimitReader(resp.Body, limit)
+	switch resp.StatusCode {
+	case http.StatusOK, http.StatusNotFound:
+	default:
+		text, _ := io.ReadAll(io.LimitReader(body, 200))
+		return fmt.Errorf("%s answers %s: %s", admin, resp.Status, strings.TrimSpace(string(text)))
+	}
+	if err := json.NewDecoder(body).Decode(page); err != nil {
+		return fmt.Errorf("%s does not answer as a sipd that has this page: %w", admin, err)
+	}
+	return nil
 }
 
 // MachineNames reads the mail aliases and full names of the machine, as a server would, for a command.

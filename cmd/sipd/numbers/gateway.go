@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sipd/config"
 	"sipd/sipaddr"
 	"sipd/store"
 )
@@ -27,10 +28,12 @@ type gatewayView struct {
 	Enabled  bool   `json:"enabled"`
 	Drained  bool   `json:"drained"`
 	Comment  string `json:"comment"`
+
+	Live *liveGateway `json:"live,omitempty"` // none: the running server has not said
 }
 
 func viewGateway(g *store.Gateway, classes []store.GatewayClass) gatewayView {
-	v := gatewayView{g.Name, g.URI, g.SourceNets, g.TLSName, "", g.ProbeSeconds, g.MaxCalls, max(g.Weight, 1), g.Enabled, g.Drained, g.Comment}
+	v := gatewayView{g.Name, g.URI, g.SourceNets, g.TLSName, "", g.ProbeSeconds, g.MaxCalls, max(g.Weight, 1), g.Enabled, g.Drained, g.Comment, nil}
 	for _, c := range classes {
 		if c.ID == g.InboundClassID {
 			v.Class = c.Name
@@ -185,7 +188,13 @@ func (p *Program) gateway() *cobra.Command {
 		}
 		return p.Say(map[string]string{"removed": name}, "removed gateway %s", name)
 	})}
-	list := &cobra.Command{Use: "list", Short: "List the gateways", Args: cobra.NoArgs, RunE: p.Run(func(ctx context.Context, db Database, _ []string) error {
+	var admin string
+	list := &cobra.Command{Use: "list", Short: "List the gateways, and how the running server finds them", Args: cobra.NoArgs, RunE: p.Run(func(ctx context.Context, db Database, _ []string) error {
+		if admin != "" {
+			if _, _, err := config.ParseAdmin(admin); err != nil {
+				return p.Usage(fmt.Errorf("--admin: %w", err))
+			}
+		}
 		rows, err := db.Plan(ctx)
 		if err != nil {
 			return err
@@ -194,19 +203,29 @@ func (p *Program) gateway() *cobra.Command {
 		for i := range rows.Gateways {
 			views[i] = viewGateway(&rows.Gateways[i], rows.Classes)
 		}
+		live := p.watch(ctx, admin, rows.Gateways, views)
 		if p.JSON() {
 			return p.Say(views, "")
 		}
-		row, end := p.Table("NAME", "URI", "STATE", "NETS", "TLS NAME", "CLASS", "MAX CALLS", "WEIGHT", "COMMENT")
+		header := []string{"NAME", "URI", "STATE", "NETS", "TLS NAME", "CLASS", "MAX CALLS", "WEIGHT", "COMMENT"}
+		if live {
+			header = append(header, "NOW", "CALLS", "SINCE", "WHY")
+		}
+		row, end := p.Table(header...)
 		for _, v := range views {
 			calls := "-"
 			if v.MaxCalls > 0 {
 				calls = strconv.Itoa(v.MaxCalls)
 			}
-			row(v.Name, v.URI, v.state(), orDash(v.Nets), orDash(v.TLSName), orDash(v.Class), calls, strconv.Itoa(v.Weight), v.Comment)
+			cells := []string{v.Name, v.URI, v.state(), orDash(v.Nets), orDash(v.TLSName), orDash(v.Class), calls, strconv.Itoa(v.Weight), v.Comment}
+			if live {
+				cells = append(cells, v.Live.cells()...)
+			}
+			row(cells...)
 		}
 		return end()
 	})}
+	list.Flags().StringVar(&admin, "admin", "", "where the server answers, `ADDR:PORT|unix:PATH`; without it AdminListen of the settings")
 	ForceFlag(&mode, rm)
 	return p.Group("gateway", "Gateways: where numbers go, and who calls from there", list, add, set, rm, drain, up)
 }

@@ -40,6 +40,9 @@ type Program struct {
 	Visible func(string) string
 	// Usage marks an error, which may be nil, as one of usage.
 	Usage func(error) error
+	// Status reads what page has fields for of how the running server is; it takes a second at most. admin is where the server answers, ""
+	// for AdminListen of the settings.
+	Status func(ctx context.Context, admin string, page any) error
 	// Failed ends with status 1 after the reason has been printed.
 	Failed func() error
 }
