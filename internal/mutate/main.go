@@ -33,7 +33,7 @@ const (
 
 // mutations returns the whole list.
 func mutations() []mutation {
-	return slices.Concat(proxyMutations, nameMutations, transactionMutations, registrarMutations, otherMutations, numberMutations)
+	return slices.Concat(proxyMutations, nameMutations, transactionMutations, registrarMutations, otherMutations, numberMutations, gatewayMutations)
 }
 
 func main() {
