@@ -96,6 +96,9 @@ func startFaulty(t *testing.T, n *siptest.Net, f *flow.Flow, fault func(store.Lo
 	return &siptest.System{
 		Transactions: func() (int, int) {
 			st := now.server.Status()
+			if n := now.server.Gateways().OnTheWay(); n != 0 && st.ServerTransactions+st.ClientTransactions == 0 {
+				t.Errorf("%d calls are on their way to gateways without a transaction", n)
+			}
 			return st.ServerTransactions, st.ClientTransactions
 		},
 		Log: log.take,

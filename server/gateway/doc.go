@@ -23,7 +23,7 @@
 //     a gateway it calls Begin; not ok counts as a 503, and the next target is tried. For other methods it calls Watch. Then
 //     Response for each response; Again before the request goes to another address of the same gateway; Unreachable when the last of its
 //     addresses could not be reached; Silent when nothing has come for Leg.Patience(how many targets there are), upon which the next target is
-//     tried beside it. A branch that ends calls Established at its first 2xx to the INVITE, else End. Failed tells
+//     tried beside it; those that all say nothing are given up after PatienceInAll. A branch that ends calls Established at its first 2xx to the INVITE, else End. Failed tells
 //     which final responses make it go on to the next gateway.
 //   - The route of a call to a gateway is recorded whatever RecordRoute says: else its BYE would not pass. If Any, each BYE in a dialog is
 //     told by Bye, each 2xx to an INVITE or UPDATE in one by Refreshed.

@@ -164,6 +164,16 @@ func (t *Table) List(now time.Time) []Status {
 	return list
 }
 
+// OnTheWay counts the Legs of calls that have not ended: a gauge for tests that look for leaks.
+func (t *Table) OnTheWay() (n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, g := range t.gateways {
+		n += g.legs
+	}
+	return n
+}
+
 func (g *gateway) status(now time.Time) Status {
 	s := g.state.At(now)
 	return Status{g.cfg.ID, g.cfg.Name, g.cfg.URI, s.Is(), s.Reason(), s.Since(), g.calls(), g.cfg.MaxCalls, g.cfg.interval(), g.answered, g.latency}

@@ -11,6 +11,7 @@
 //	response.go   16.7  steps 1 to 5, 9 and 10: a response comes
 //	recurse.go          step 4: the contacts of a 3xx become targets
 //	further.go          forwards on busy and no answer; the other gateways of a hunt group
+//	gateway.go          what calls to gateways tell package gateway, and how long those that say nothing are waited for
 //	best.go             steps 6 and 7: the best one goes upstream
 //	numeric.go          addresses for the names in our own 302
 //	timerc.go     16.8  Timer C
