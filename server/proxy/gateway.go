@@ -30,6 +30,9 @@ func (b *branch) dial(s *transaction.Shard) (ok bool) {
 	h.ways, h.told = 1, false
 	if c.invite() && !c.route.InDialog {
 		if h.leg, ok = c.p.gateways.Begin(b.target.Gateway, now); !ok { // Since it was decided on others have taken the last places.
+			if b.target.Class == "" { // An emergency call, for which no class was asked: no count turns it away.
+				return true
+			}
 			c.busy = true
 			c.trying++
 			b.ended(s, 503, nil)
