@@ -137,6 +137,7 @@ func TestFind(t *testing.T) {
 		if got := f.asked.Load() - before; got != 3 {
 			t.Errorf("got %d questions, want 3: by whom and for what makes a difference", got)
 		}
+		synctest.Wait() // Who asks is told before the next question is looked for.
 		if s := l.Status(time.Now()); s.Panics != 1 || s.Failed != 4 || s.Answered != 12 || s.Waiting != 0 || s.Running != 0 || s.Entries == 0 {
 			t.Errorf("got %+v", s)
 		}
