@@ -21,11 +21,15 @@ func (r *TestResult) OK() bool { return r.Got == r.Test.Expect }
 
 // String says what was expected and what is.
 func (r *TestResult) String() string {
-	class := r.Test.Class
+	return fmt.Sprintf("%s, class %s: got %s, want %s", r.Test.Number, className(r.Test.Class), r.Got, r.Test.Expect)
+}
+
+// className is how people write a class.
+func className(class string) string {
 	if class == "" {
-		class = "NULL"
+		return "NULL"
 	}
-	return fmt.Sprintf("%s, class %s: got %s, want %s", r.Test.Number, class, r.Got, r.Test.Expect)
+	return class
 }
 
 // Run runs plan tests.
@@ -47,7 +51,10 @@ func (b *Book) Run(tests []store.PlanTest) ([]TestResult, error) {
 }
 
 // BrokenError is plan tests that a change would break.
-type BrokenError struct{ Tests []TestResult }
+type BrokenError struct {
+	Tests  []TestResult
+	Detail string // the change: its lines, as audit_log would have them
+}
 
 // Error lists them.
 func (e *BrokenError) Error() string {
@@ -127,7 +134,7 @@ func (c *Change) Apply(ctx context.Context, a store.PlanAdmin, do func(store.Pla
 			}
 		}
 		if len(report.Broken) > 0 {
-			broken := &BrokenError{report.Broken}
+			broken := &BrokenError{report.Broken, detail}
 			if !c.Force {
 				return broken
 			}

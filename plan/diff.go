@@ -73,7 +73,7 @@ const maxDigits = 24
 // Difference is a number that two states of the tables route differently.
 type Difference struct {
 	Number  string
-	Class   string // of a plan test; of a known number it does not matter
+	Class   string // of a plan test, NULL for none; "" of a known number, where it does not matter
 	Was     string
 	Becomes string
 	Users   []string // who gets a call that he did not get, or gets none that he did
@@ -112,7 +112,7 @@ func Diff(before, after *Book, numbers []string, tests []store.PlanTest) ([]Diff
 		if said[t.Number] && was.Users && becomes.Users {
 			continue // The class did not matter.
 		}
-		all = appendDifference(all, t.Number, t.Class, was, becomes)
+		all = appendDifference(all, t.Number, className(t.Class), was, becomes)
 	}
 	return all, nil
 }

@@ -271,7 +271,7 @@ func TestDiff(t *testing.T) {
 	}
 	want := []string{
 		"7042 : sip:alice@example.com > tel:+12128547042 [alice@example.com]",
-		"7042 : sip:alice@example.com > denied [alice@example.com]",
+		"7042 NULL: sip:alice@example.com > denied [alice@example.com]",
 		"7100 student: sip:7100@itgw1.cs.example.edu > sip:47100@itgw1.cs.example.edu []",
 	}
 	if !slices.Equal(lines, want) {

@@ -3,6 +3,7 @@ package store
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -356,8 +357,10 @@ func (e *AuditEntry) Check() error {
 	return nil
 }
 
-// Check tells what is wrong with the rows: each, and all together.
-func (p *PlanRows) Check() error {
+// Check tells what is wrong with the rows, each and all together, that are to take the place of before. What SQL has spoilt earlier hinders
+// only who changes that: the rules of a table come into force together, so they are looked at unless all stay as they are; a gateway and a
+// class stand alone. A gateway must be drained whatever is wrong with the dial plan.
+func (p *PlanRows) Check(before *PlanRows) error {
 	for _, n := range [...]struct {
 		what       string
 		have, most int
@@ -371,28 +374,35 @@ func (p *PlanRows) Check() error {
 	}
 	ids := map[int64]bool{}
 	for _, c := range p.Classes {
-		if err := CheckName("gateway class", c.Name); err != nil {
+		if err := CheckName("gateway class", c.Name); err != nil && !slices.Contains(before.Classes, c) {
 			return err
 		}
 		ids[c.ID] = true
 	}
-	for i := range p.DialRules {
-		r := &p.DialRules[i]
-		if err := r.Check(); err != nil {
-			return ofRow("dialplan", r.ID, err)
+	if !slices.Equal(p.DialRules, before.DialRules) {
+		for i := range p.DialRules {
+			r := &p.DialRules[i]
+			if err := r.Check(); err != nil {
+				return ofRow("dialplan", r.ID, err)
+			}
 		}
 	}
-	for i := range p.GatewayRules {
-		r := &p.GatewayRules[i]
-		if err := r.Check(); err != nil {
-			return ofRow("gatewaymap", r.ID, err)
-		}
-		if class, ok := p.classesExist(r); !ok {
-			return ofRow("gatewaymap", r.ID, invalid("rule %s %s %s: there is no gateway class %s: write `sipd class add %s` first", r.Pattern, r.Classes, r.Target, class, class))
+	if !slices.Equal(p.GatewayRules, before.GatewayRules) || !slices.Equal(p.Classes, before.Classes) {
+		for i := range p.GatewayRules {
+			r := &p.GatewayRules[i]
+			if err := r.Check(); err != nil {
+				return ofRow("gatewaymap", r.ID, err)
+			}
+			if class, ok := p.classesExist(r); !ok {
+				return ofRow("gatewaymap", r.ID, invalid("rule %s %s %s: there is no gateway class %s: write `sipd class add %s` first", r.Pattern, r.Classes, r.Target, class, class))
+			}
 		}
 	}
 	for i := range p.Gateways {
 		g := &p.Gateways[i]
+		if slices.Contains(before.Gateways, *g) {
+			continue
+		}
 		if err := g.Normalize(); err != nil {
 			return err
 		}
@@ -403,7 +413,7 @@ func (p *PlanRows) Check() error {
 	return nil
 }
 
-// ofRow says which row of the tables is wrong, and how to be rid of it: somebody has typed SQL, and whoever changes something else now
+// ofRow says which row of the tables is wrong, and how to be rid of it: somebody has typed SQL, and whoever changes another rule now
 // does not know of it.
 func ofRow(table string, id int64, err error) error {
 	if id == 0 {

@@ -103,9 +103,46 @@ func TestCheckNamesRowsOfTables(t *testing.T) {
 			GatewayRules: []store.GatewayRule{{ID: 9, Pattern: "1", Classes: "staff", Target: "sip:$@a.example"}}},
 		"store: invalid value: ": {DialRules: []store.DialRule{{Pattern: "(1", Target: "tel:+1"}}}, // It comes with the command.
 	} {
-		err := p.Check()
+		err := p.Check(&store.PlanRows{})
 		if err == nil || !strings.HasPrefix(err.Error(), want) || !errors.Is(err, store.ErrInvalid) {
 			t.Errorf("got %v, want %s...", err, want)
+		}
+	}
+}
+
+// TestCheckOfWhatIsChanged: what SQL has spoilt hinders who changes the rules of that table, and nobody else.
+func TestCheckOfWhatIsChanged(t *testing.T) {
+	rows := func() *store.PlanRows {
+		return &store.PlanRows{
+			Classes:      []store.GatewayClass{{ID: 1, Name: "staff"}, {ID: 2, Name: "a b"}},
+			DialRules:    []store.DialRule{{ID: 1, Pattern: "(1", Target: "tel:+1"}},
+			GatewayRules: []store.GatewayRule{{ID: 1, Pattern: "1", Classes: "nobody", Target: "sip:$@gw1"}},
+			Gateways:     []store.Gateway{{ID: 1, Name: "gw1", URI: "sip:192.0.2.1"}, {ID: 2, Name: "gw2", URI: "tel:1"}},
+		}
+	}
+	for _, tt := range []struct {
+		name string
+		do   func(*store.PlanRows)
+		says string // "" for nothing
+	}{
+		{"nothing", func(*store.PlanRows) {}, ""},
+		{"a gateway is drained", func(p *store.PlanRows) { p.Gateways[0].Drained = true }, ""},
+		{"the bad gateway is drained", func(p *store.PlanRows) { p.Gateways[1].Drained = true }, "gw2"},
+		{"a gateway with a class that is not there", func(p *store.PlanRows) { p.Gateways[0].SourceNets, p.Gateways[0].InboundClassID = "192.0.2.1", 3 }, "no class with id 3"},
+		{"another rule of the dial plan", func(p *store.PlanRows) {
+			p.DialRules = append(p.DialRules, store.DialRule{Pattern: "2", Target: "tel:+2"})
+		}, "row 1 of dialplan"},
+		{"the bad rule goes", func(p *store.PlanRows) { p.DialRules = nil }, ""},
+		{"another rule of the gateway map", func(p *store.PlanRows) { p.GatewayRules[0].Weight = 2 }, "row 1 of gatewaymap"},
+		{"the class that was missing", func(p *store.PlanRows) { p.Classes = append(p.Classes, store.GatewayClass{Name: "nobody"}) }, ""},
+		{"another class", func(p *store.PlanRows) { p.Classes = append(p.Classes, store.GatewayClass{Name: "student"}) }, "row 1 of gatewaymap"},
+		{"a class with a bad name", func(p *store.PlanRows) { p.Classes[0].Name = "a,b" }, "gateway class"},
+	} {
+		p := rows()
+		tt.do(p)
+		err := p.Check(rows())
+		if tt.says == "" && err != nil || tt.says != "" && (err == nil || !strings.Contains(err.Error(), tt.says)) {
+			t.Errorf("%s: got %v, want %q", tt.name, err, tt.says)
 		}
 	}
 }

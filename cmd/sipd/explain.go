@@ -113,7 +113,7 @@ func (a *app) explain(ctx context.Context, requestURI string, f *explainFlags) e
 	}
 	defer s.close()
 
-	tables, err := s.tables(ctx)
+	tables, err := s.tables(ctx, a.stderr)
 	if err != nil {
 		return err
 	}
@@ -255,7 +255,7 @@ type readOnly struct{ *sqlstore.DB }
 func (readOnly) DeleteExpired(context.Context, time.Time) error { return nil }
 
 // tables loads what Decide reads, as a server would.
-func (s *session) tables(ctx context.Context) (target.Tables, error) {
+func (s *session) tables(ctx context.Context, stderr io.Writer) (target.Tables, error) {
 	c, err := cache.New(cache.Config{Store: s.DB, ServerName: s.server, Overrides: [][]config.Value{s.place.Values()}})
 	if err != nil {
 		return target.Tables{}, err
@@ -276,6 +276,11 @@ func (s *session) tables(ctx context.Context) (target.Tables, error) {
 	gateways := gateway.New() // What is known of them is the running server's: here only some are drained.
 	gateways.Configure(server.GatewayConfigs(c.Snapshot()), time.Now())
 	gateways.DrawBy(func(int) int { return 0 }) // The first that may be.
+	for _, p := range c.Status().Problems {
+		if !p.InForce {
+			fmt.Fprintf(stderr, "note: it is left out here, and a server keeps the last good one: %v\n", &p)
+		}
+	}
 	return target.Tables{Snapshot: c.Snapshot(), Location: loc, Own: own, Names: true, Order: gateways.Order,
 		Machine: daemon.MachineNames(set.Canonicalize)}, loc.Load(ctx)
 }

@@ -240,11 +240,11 @@ func (t *memTx) Audit(e *store.AuditEntry) error {
 
 // SetPlan implements store.PlanTx.
 func (t *memTx) SetPlan(next *store.PlanRows) error {
-	if err := next.Check(); err != nil {
-		return err
-	}
 	m := t.m
 	now := m.planRows()
+	if err := next.Check(now); err != nil {
+		return err
+	}
 	gone, err := take(t, "gateway_classes", now.Classes, next.Classes, func(c *store.GatewayClass) *int64 { return &c.ID })
 	if err != nil {
 		return err

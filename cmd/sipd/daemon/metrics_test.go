@@ -19,6 +19,7 @@ import (
 
 // untold are the fields of /status that are no metrics.
 var untold = map[string]string{
+	"problems":                     "a text",
 	"down_hops.until":              "it is over within minutes",
 	"resolver.servers.last_err":    "a text",
 	"resolver.servers.last_err_at": "name_server_failed_total grows",

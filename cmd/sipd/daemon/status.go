@@ -20,7 +20,8 @@ type status struct {
 	Watching    bool      `json:"watching"` // the database tells of its changes
 	TablesErr   string    `json:"tables_err,omitempty"`
 	ProblemRows int       `json:"problem_rows"`
-	Away        bool      `json:"database_away"` // registrations are refused
+	Problems    []string  `json:"problems,omitempty"` // the first of them: table, row and what is wrong
+	Away        bool      `json:"database_away"`      // registrations are refused
 
 	ServerTransactions int   `json:"server_transactions"`
 	ClientTransactions int   `json:"client_transactions"`
@@ -52,6 +53,9 @@ type status struct {
 	Collections uint64 `json:"collections"`
 }
 
+// shownProblems bounds how many rows that cannot be used the page names: USR2 writes them all to the log.
+const shownProblems = 20
+
 // status reads the numbers. It stops nothing.
 func (d *daemon) status() status {
 	now := time.Now()
@@ -69,6 +73,9 @@ func (d *daemon) status() status {
 	if setting, l, ok := d.answers.Status(now); ok {
 		st.Locator = locatorStateOf(setting, l)
 		st.Panics += l.Panics
+	}
+	for _, p := range c.Problems[:min(len(c.Problems), shownProblems)] {
+		st.Problems = append(st.Problems, p.Error())
 	}
 	if c.Err != nil {
 		st.TablesErr = c.Err.Error()

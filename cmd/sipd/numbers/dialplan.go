@@ -278,9 +278,10 @@ func (p *Program) diff(ctx context.Context, db Database, args []string) error {
 		Becomes string   `json:"becomes"`
 		Users   []string `json:"users"`
 	}
-	views, users := make([]view, len(found)), map[string]bool{}
+	views, numbers, users := make([]view, len(found)), map[string]bool{}, map[string]bool{}
 	for i, d := range found {
 		views[i] = view{d.Number, d.Class, d.Was, d.Becomes, append([]string{}, d.Users...)}
+		numbers[d.Number] = true
 		for _, u := range d.Users {
 			users[u] = true
 		}
@@ -301,7 +302,7 @@ func (p *Program) diff(ctx context.Context, db Database, args []string) error {
 	if len(views) > maxShown {
 		fmt.Fprintf(p.Stderr, "note: the first %d of %d; --json has them all\n", maxShown, len(views))
 	}
-	_, err = io.WriteString(p.Stdout, fmt.Sprintf("%d numbers are routed differently, %d users get other calls\n", len(views), len(users)))
+	_, err = io.WriteString(p.Stdout, fmt.Sprintf("%d numbers are routed differently, %d users get other calls\n", len(numbers), len(users)))
 	return err
 }
 

@@ -131,7 +131,7 @@ func (p *Program) Change(ctx context.Context, db Database, action, object string
 	var broken *plan.BrokenError
 	switch {
 	case errors.As(err, &broken):
-		return fmt.Errorf("%w\nnothing is changed; change the tests if they are wrong (`sipd plantest`), or write --force", broken)
+		return fmt.Errorf("%w\nby this change:\n  %s\nnothing is changed; change the tests if they are wrong (`sipd plantest`), or write --force", broken, firstLines(broken.Detail))
 	case errors.Is(err, store.ErrInvalid):
 		return p.Usage(err)
 	case err != nil:
@@ -147,6 +147,17 @@ func (p *Program) Change(ctx context.Context, db Database, action, object string
 		fmt.Fprintf(p.Stderr, "note: %s\n", n)
 	}
 	return nil
+}
+
+// maxLines is how much of a change that is refused is printed: who wants all of a large map file asks for it by --dry-run --force.
+const maxLines = 40
+
+func firstLines(text string) string {
+	lines := strings.Split(text, "\n")
+	if more := len(lines) - maxLines; more > 0 {
+		lines = append(lines[:maxLines], fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(lines, "\n  ")
 }
 
 // edit is Change for a function that edits the rows of the plan.

@@ -314,11 +314,11 @@ func (t *planTx) Audit(e *store.AuditEntry) error {
 
 // SetPlan implements store.PlanTx.
 func (t *planTx) SetPlan(next *store.PlanRows) error {
-	if err := next.Check(); err != nil {
-		return err
-	}
 	now, err := t.Plan()
 	if err != nil {
+		return err
+	}
+	if err := next.Check(now); err != nil {
 		return err
 	}
 	// Classes come before what names them and go after it.
