@@ -17,6 +17,8 @@ type best struct {
 	hop        transport.Flow
 	class      string // the gateway class of its target
 	branch     *branch
+	own        int  // the best status since the call was forwarded last: of those that it was forwarded to; 0: none yet
+	ownLocal   bool // as local, of own
 	challenges []challenge
 
 	challengeText int // bytes of challenges
@@ -60,6 +62,9 @@ func (x *best) add(p *Proxy, status int, m *message.Message, b *branch) {
 	if status == 401 || status == 407 {
 		x.collect(m, b)
 	}
+	if !b.late && (x.own == 0 || rank(status, m == nil) < rank(x.own, x.ownLocal)) { // Late ones say nothing of who is tried in their place.
+		x.own, x.ownLocal = status, m == nil
+	}
 	if x.status != 0 && rank(x.status, x.local) <= rank(status, m == nil) {
 		return
 	}
@@ -71,6 +76,14 @@ func (x *best) add(p *Proxy, status int, m *message.Message, b *branch) {
 		x.msg = appendUp(sc, x.msg, b.c.tx, m, b.tells)
 		p.scratch.Put(sc)
 	}
+}
+
+// ownStatus is how those ended that the call was forwarded to last: 408 when all of them have been given up.
+func (x *best) ownStatus() int {
+	if x.own == 0 {
+		return 408
+	}
+	return x.own
 }
 
 // What a merged 401 or 407 carries: each branch has one or two challenges of some hundred bytes. Its whole must fit a datagram

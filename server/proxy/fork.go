@@ -84,7 +84,7 @@ func (c *Context) settle(s *transaction.Shard) {
 	if c.starting {
 		return
 	}
-	for (c.trying == 0 || c.short && c.breadth > 0) && !c.stopped && (c.next < len(c.targets) || c.forwarded(s, c.best.status)) {
+	for (c.trying == 0 || c.short && c.breadth > 0) && !c.stopped && (c.next < len(c.targets) || c.forwarded(s, c.best.ownStatus())) {
 		s.Disarm(&c.group)
 		if c.startGroup(s) {
 			return

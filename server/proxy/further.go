@@ -14,7 +14,7 @@ import (
 // Next decides who is tried when all have failed: target.Next with the tables of the moment.
 type Next func(f *target.Failure, now time.Time, d *target.Decision)
 
-// forwarded asks for further targets after the best response so far was status, and reports whether there are any: they come behind
+// forwarded asks for further targets after the telephones of whom the call came to last have ended with status, and reports whether there are any: they come behind
 // all others.
 func (c *Context) forwarded(s *transaction.Shard, status int) bool {
 	if c.further == nil || c.waiting.User == "" || c.trying > 0 && status != 408 || c.stopped || c.answered || c.tx == nil {
@@ -31,7 +31,7 @@ func (c *Context) forwarded(s *transaction.Shard, status int) bool {
 		return false
 	}
 	class := c.waiting.Class
-	c.waiting = d.Waiting
+	c.waiting, c.best.own = d.Waiting, 0
 	c.waiting.Class = class
 	fresh := 0
 	for i := range c.targets {

@@ -229,6 +229,7 @@ func (b *branch) takeBack(s *transaction.Shard) {
 	b.heir = nil
 	last.before.forsake(s, b)
 	last.before, last.share, last.hops, last.target.Else = nil, 0, last.hops[:0], nil
+	last.waiting = false // What is looked up for it is of no use any more, and its place among those that are tried is b's again.
 	last.giveUp(s)
 	s.Disarm(&last.timerC)
 	s.Disarm(&last.silence)
