@@ -57,8 +57,8 @@ func (d *Decision) goTo(t Tables, f *Facts, is finding, now time.Time) bool {
 
 // absent is for a callee whom there is no way to reach.
 func (d *Decision) absent() bool {
-	subject := ""
-	if len(d.one) > 0 {
+	subject := "" // Each of several has a step of his own.
+	if len(d.one) == 1 {
 		subject = string(d.one[0].Key)
 	}
 	d.step("location", subject, trace.Deny, "no live contact")

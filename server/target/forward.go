@@ -60,6 +60,9 @@ func (d *Decision) call(t Tables, u cache.User, now time.Time, depth int) {
 		}
 	}
 	d.collect(t, u, now, depth)
+	if d.several && len(d.Targets) == first {
+		d.step("location", string(u.Key), trace.NoMatch, "no live contact") // The others may have some: who wonders why he does not ring finds it here.
+	}
 	switch {
 	case !forwards:
 	case d.several: // The others of the group are there.

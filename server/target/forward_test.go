@@ -124,8 +124,16 @@ func TestNext(t *testing.T) {
 			forward(1, store.ForwardBusy, "sip:u2@cs.example.edu"), forward(1, store.ForwardNoAnswer, "sip:u3@cs.example.edu"),
 			forward(2, store.ForwardBusy, "sip:u1@cs.example.edu"), forward(3, store.ForwardOffline, "sip:u4@cs.example.edu"),
 			forward(4, store.ForwardNoAnswer, "tel:+12125551234"), forward(5, store.ForwardNoAnswer, "tel:+12125551234"),
+			forward(6, store.ForwardNoAnswer, "sip:u2@cs.example.edu"), forward(6, store.ForwardOffline, "sip:u3@cs.example.edu"),
+			{UserID: 12, Kind: store.ForwardBusy, Target: "sip:u2@cs.example.edu"},
 		}
 	})
+	chain := func(n int) (v *Diversion) {
+		for i := range n {
+			v = &Diversion{From: sipaddr.AOR(fmt.Sprintf("x%d@elsewhere.example", i)), Reason: "unconditional", Before: v}
+		}
+		return v
+	}
 	uri := parse(t, "sip:u1@cs.example.edu")
 	before := &Diversion{From: "u1@cs.example.edu", Reason: "user-busy"}
 	for _, tt := range []struct {
@@ -140,6 +148,10 @@ func TestNext(t *testing.T) {
 		{"busy", "u1@cs.example.edu", 486, nil, nil, "proxy 0 0:u2@10.0.1.2", "u1:user-busy"},
 		{"no answer", "u1@cs.example.edu", 408, nil, nil, "proxy 0 0:u3@10.0.1.3", "u1:no-answer"},
 		{"not there", "u1@cs.example.edu", 480, nil, nil, "proxy 0 0:u3@10.0.1.3", "u1:no-answer"},
+		{"not there, which is no answer", "u6@cs.example.edu", 480, nil, nil, "proxy 0 0:u2@10.0.1.2", "u6:no-answer"},
+		{"forwarded too often", "u1@cs.example.edu", 486, chain(maxForwards), nil, "reject 0", ""},
+		{"for the last time", "u1@cs.example.edu", 486, chain(maxForwards - 1), nil, "proxy 0 0:u2@10.0.1.2",
+			"x0:unconditional x1:unconditional x2:unconditional x3:unconditional x4:unconditional x5:unconditional x6:unconditional u1:user-busy"},
 		{"out of reach, which is as good as no answer", "u1@cs.example.edu", 503, nil, nil, "proxy 0 0:u3@10.0.1.3", "u1:no-answer"},
 		{"out of reach", "u3@cs.example.edu", 503, nil, nil, "proxy 0 0:u4@10.0.1.4", "u3:unavailable"},
 		{"declined", "u1@cs.example.edu", 603, nil, nil, "reject 0", ""},
@@ -205,6 +217,31 @@ func TestRingGroups(t *testing.T) {
 		if s := strings.Join(got, " "); s != tt.want || d.Waiting.User != "" {
 			t.Errorf("%s: got %s, waiting for %q, want %s and nobody", tt.name, s, d.Waiting.User, tt.want)
 		}
+	}
+}
+
+// TestRingGroupSaysWhoIsOffline: the trace names each member who does not ring, whether others do or not.
+func TestRingGroupSaysWhoIsOffline(t *testing.T) {
+	tabs := office(t, nil, func(rows *store.Tables) {
+		for i, user := range []int{9, 1, 2} {
+			rows.Aliases = append(rows.Aliases, store.Alias{ID: int64(500 + i), Alias: "desk@cs.example.edu", PrimaryUser: sipaddr.AOR(fmt.Sprintf("u%d@cs.example.edu", user)), Kind: store.Group})
+		}
+	})
+	offline := func() (names string) {
+		for _, s := range dials(t, tabs, "sip:desk@cs.example.edu", "-").Trace.Steps() {
+			if s.Rule == "location" && s.Note == "no live contact" {
+				names += " " + s.Verdict.String() + " " + s.Subject
+			}
+		}
+		return names
+	}
+	if got, want := offline(), " no match u9@cs.example.edu"; got != want {
+		t.Errorf("got%s, want%s", got, want)
+	}
+	delete(tabs.Location.(contacts), "u1@cs.example.edu")
+	delete(tabs.Location.(contacts), "u2@cs.example.edu")
+	if got, want := offline(), " no match u9@cs.example.edu no match u1@cs.example.edu no match u2@cs.example.edu deny "; got != want {
+		t.Errorf("got%s, want%s", got, want)
 	}
 }
 
