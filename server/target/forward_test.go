@@ -289,6 +289,31 @@ func TestHuntGroup(t *testing.T) {
 	}
 }
 
+// TestHuntGroupOfAForward: each gateway of the group is told by whom the call was forwarded, and is one more branch of it (RFC 7044).
+func TestHuntGroupOfAForward(t *testing.T) {
+	tabs := office(t, nil, func(rows *store.Tables) {
+		rows.Forwards = []store.Forward{forward(2, store.ForwardAll, "tel:+12125551234")}
+		rows.Plan.GatewayRules = nil
+		for i := range 3 {
+			rows.Plan.GatewayRules = append(rows.Plan.GatewayRules, store.GatewayRule{ID: int64(i + 1), Position: 7, Pattern: "(+1212)???????", Classes: "*",
+				Target: fmt.Sprintf("sip:8$@10.0.0.5%d", i), Enabled: true})
+		}
+	})
+	d := dials(t, tabs, "sip:u2@cs.example.edu", "-")
+	if len(d.Targets) != 1 || len(d.Targets[0].Else) != 2 {
+		t.Fatalf("got %s, want one target with two gateways besides", summary(d))
+	}
+	x := d.Targets[0]
+	for i := range 3 {
+		if got := diverted(&x); got != "u2:unconditional" || x.Nth != i+1 {
+			t.Errorf("gateway %d: got %q, branch %d, want u2:unconditional, branch %d", i, got, x.Nth, i+1)
+		}
+		if i < 2 {
+			x = x.Rest()
+		}
+	}
+}
+
 // TestTrunks: a gateway's own call is believed, and has its class.
 func TestTrunks(t *testing.T) {
 	tabs := campus(t, nil, nil)

@@ -11,6 +11,7 @@ import (
 	"sipd/canonicalize/pattern"
 	"sipd/config"
 	"sipd/location"
+	"sipd/plan"
 	"sipd/sipaddr"
 	"sipd/store"
 	"sipd/store/cache"
@@ -292,7 +293,7 @@ func TestEmergency(t *testing.T) {
 	expired := numericContact("sip:bob@10.0.0.13", 1000)
 	expired.Expires, expired.Source = location.At(now), netip.MustParseAddrPort("198.51.100.9:5060")
 	static := numericContact("sip:bob@10.0.0.13", 1000)
-	static.Expires = 0
+	static.Expires, static.Source = 0, netip.MustParseAddrPort("198.51.100.10:5060")
 	tabs.Location.(contacts)["bob@cs.example.edu"] = []*location.Binding{bound, expired, static}
 	for _, tt := range []struct{ name, uri, from, source, want string }{
 		{"on the campus", "sip:911@cs.example.edu", "sip:nobody@cs.example.edu", "10.9.9.9", "proxy 0 0:911@192.0.2.91"},
@@ -301,6 +302,7 @@ func TestEmergency(t *testing.T) {
 		{"a mistake in the plan", "sip:114@cs.example.edu", "sip:x@elsewhere.example", "10.9.9.9", "reject 404"},
 		{"a registered telephone", "sip:9911@cs.example.edu", "sip:bob@cs.example.edu", "198.51.100.8", "proxy 0 0:911@192.0.2.91"},
 		{"another telephone in its name", "sip:112@cs.example.edu", "sip:bob@cs.example.edu", "198.51.100.7", "challenge 407"},
+		{"where an administrator says that one is", "sip:112@cs.example.edu", "sip:bob@cs.example.edu", "198.51.100.10", "challenge 407"},
 		{"one that was registered", "sip:112@cs.example.edu", "sip:bob@cs.example.edu", "198.51.100.9", "challenge 407"},
 		{"a stranger", "sip:112@cs.example.edu", "sip:x@elsewhere.example", "198.51.100.8", "challenge 407"},
 		{"another number", "tel:+12125551234", "sip:bob@cs.example.edu", "198.51.100.8", "challenge 407"},
@@ -314,11 +316,21 @@ func TestEmergency(t *testing.T) {
 			t.Errorf("%s: got %s, want %s\n%s", tt.name, got, tt.want, &why)
 		}
 	}
+	u, from := parse(t, "tel:112"), parse(t, "sip:x@elsewhere.example")
+	var d Decision
+	Decide(tabs, &Facts{URI: &u, From: &from, Trunk: &plan.Gateway{}, Source: netip.MustParseAddr("198.51.100.8")}, now, &d)
+	if got, want := summary(&d), "proxy 0 0:911@10.0.0.9"; got != want {
+		t.Errorf("a gateway without a class: got %s, want %s", got, want)
+	}
 }
 
 // TestMachineNames: mail aliases are groups, full names of several users are ambiguous, and neither leads round (BEHAVIOUR B4).
 func TestMachineNames(t *testing.T) {
-	aliases, _, err := canonicalize.ReadAliases(strings.NewReader("boss: hgs\nall: hgs, 7155@cs.example.edu, list\nlist: all, boss\nround: round2\nround2: round\nout: a@elsewhere.example\ndead: gone\n"))
+	chain := "c9: hgs\n" // c1 is nine names from hgs, which is as far as one looks.
+	for i := range 9 {
+		chain += fmt.Sprintf("c%d: c%d\n", i, i+1)
+	}
+	aliases, _, err := canonicalize.ReadAliases(strings.NewReader(chain + "boss: hgs\nall: hgs, 7155@cs.example.edu, list\nlist: all, boss\nround: round2\nround2: round\nout: a@elsewhere.example\ndead: gone\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -333,6 +345,8 @@ func TestMachineNames(t *testing.T) {
 		{"sip:Boss@cs.example.edu", "proxy 0 0:hgs@10.0.0.11"},
 		{"sip:all@cs.example.edu", "proxy 0 0:hgs@10.0.0.11 0:7155@10.0.0.12"},
 		{"sip:round@cs.example.edu", "reject 404"},
+		{"sip:c1@cs.example.edu", "proxy 0 0:hgs@10.0.0.11"},
+		{"sip:c0@cs.example.edu", "reject 404"},
 		{"sip:out@cs.example.edu", "reject 404"},
 		{"sip:dead@cs.example.edu", "reject 404"},
 		{"sip:Henning.Smith@cs.example.edu", "proxy 0 0:hgs@10.0.0.11"},
