@@ -88,6 +88,8 @@ func book(t testing.TB, rows *store.PlanRows) *plan.Book {
 			{ID: 4, Alias: "300@example.com", PrimaryUser: "alice@example.com"},
 			{ID: 5, Alias: "300@example.com", PrimaryUser: "bob@example.com"},
 			{ID: 6, Alias: "info@example.com", PrimaryUser: "bob@example.com"},
+			{ID: 7, Alias: "301@example.com", PrimaryUser: "alice@example.com"},
+			{ID: 8, Alias: "301@example.com", PrimaryUser: "bob@example.com", Kind: store.Group},
 		})}
 }
 
@@ -117,6 +119,7 @@ func TestRoute(t *testing.T) {
 		{"411", "", "sip:bob@example.com"},
 		{"201", "", "sip:201@example.com"},
 		{"300", "", "ambiguous"},
+		{"301", "", "ambiguous"}, // A group is one by all its rows.
 		{"sip:sales@example.com", "", "sip:alice@example.com sip:bob@example.com"},
 		{"alice@example.com", "", "sip:alice@example.com"},
 		{"sip:default@example.com", "", "nomatch"},
@@ -276,6 +279,12 @@ func TestDiff(t *testing.T) {
 	}
 	if !slices.Equal(lines, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(lines, "\n"), strings.Join(want, "\n"))
+	}
+	// From one user to another the class does not matter: a number with a test is said once.
+	rows.DialRules[0].Target = "sip:bob@example.com"
+	got, err = plan.Diff(before, book(t, rows), []string{"7042"}, []store.PlanTest{{Number: "7042"}})
+	if err != nil || len(got) != 1 || got[0].Becomes != "sip:bob@example.com" || !slices.Equal(got[0].Users, []string{"alice@example.com", "bob@example.com"}) {
+		t.Errorf("got %+v, %v, want 7042 from alice to bob", got, err)
 	}
 	if got, err := plan.Diff(before, before, numbers, nil); err != nil || len(got) != 0 {
 		t.Errorf("the same: got %v, %v", got, err)
