@@ -76,8 +76,10 @@ func (w *inquiry) answered(sh *transaction.Shard, found []target.Found) {
 	if !w.open || tx == nil || tx.Request == nil {
 		return
 	}
-	w.close(sh)
 	s := w.server
+	s.redirecting.Add(1) // Until it is decided: between two questions, too, a server that stops has to wait for it.
+	defer s.redirecting.Add(-1)
+	w.close(sh)
 	done := false
 	defer func() {
 		if u := tx.User(); !done && tx.Status() < 200 && (u == nil || u == transaction.ServerUser(w)) {
