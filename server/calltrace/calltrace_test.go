@@ -283,7 +283,13 @@ func TestTogether(t *testing.T) {
 		}
 	})
 	group.Wait()
-	find(t, r, fmt.Sprintf("0.%d", 3*calltrace.Size/4-1))
+	kept := 0
+	for g := range 4 { // Whoever was the last to end has added the last call of all; the others' may have gone since.
+		kept += len(r.Find(fmt.Sprintf("%d.%d", g, 3*calltrace.Size/4-1)))
+	}
+	if kept == 0 {
+		t.Error("the last call is not there")
+	}
 }
 
 // BenchmarkAdd is what an ordinary call costs: its decision, a branch and its end.
