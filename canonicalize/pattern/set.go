@@ -11,8 +11,7 @@ type Set struct {
 	words    int
 	// length has, for each length of a number, a bit for each pattern that has matches of that length; longer ones are in the last.
 	length [MaxLen + 1][]uint64
-	// lead has, for each of the first characters and each symbol there, a bit for each pattern that can have it there or is at its
-	// end already.
+	// lead has, for each of the first characters and each symbol there, a bit for each pattern that can have it there.
 	lead [indexed][symbols][]uint64
 }
 
@@ -92,13 +91,8 @@ func (s *Set) Next(number []byte, from int) int {
 	return -1
 }
 
-// leads returns what the first characters of a match can be; behind the end of a match, anything.
+// leads returns what the first characters of a match can be.
 func (p *Pattern) leads() (can [indexed]charset) {
-	for i := range can {
-		if i >= p.min {
-			can[i] = charset{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}
-		}
-	}
 	now := p.follow(nil, 0)
 	for at := range can {
 		var next []int
